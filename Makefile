@@ -1,0 +1,39 @@
+# make demo: set up and run the main job. make test: set up and run all tests. make check: what CI runs besides the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check mini bench readme clean
+
+$(VENV)/core: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5.0' 'protobuf>=5'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $(VENV)/core $@
+
+demo: $(VENV)/core
+	$(BIN)/dsbuild translate --src msmarco-sample --langs hi,mr,ta --engine mini --out outputs/demo
+	$(BIN)/dsbuild status outputs/demo
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+mini: $(VENV)/test
+	$(BIN)/python -m dsbuild.translate.mini.train
+
+readme: $(VENV)/core
+	$(BIN)/python docs/readme.py --write
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

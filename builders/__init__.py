@@ -1,0 +1,21 @@
+"""Builders compose the other rooms: sources are read, stages laid out, releases put together."""
+
+from __future__ import annotations
+
+from dsbuild.registry import Registry
+
+# `--src KIND:PATH`: each kind of source is one class; nothing is imported before it is asked for.
+SOURCES = Registry(
+    "source",
+    {
+        "msmarco": "dsbuild.builders.msmarco:open_msmarco",
+        "msmarco-sample": "dsbuild.builders.sample:open_sample",
+        "robust04": "dsbuild.builders.robust04:Robust04Source",
+        "beir": "dsbuild.builders.beir:open_beir",
+        "hf": "dsbuild.builders.hub:open_hub",
+        "irds": "dsbuild.builders.hub:IrdsSource",
+        "tsv": "dsbuild.builders.tabular:open_files",
+        "jsonl": "dsbuild.builders.tabular:open_files",
+        "parquet": "dsbuild.builders.tabular:open_parquet",
+    },
+)

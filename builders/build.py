@@ -1,0 +1,94 @@
+"""Compose a recipe from a file and options, plan it, run it, write the draft release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dsbuild import executors, files, release, run
+from dsbuild.builders import draft, examples
+from dsbuild.builders.guard import stop_if_bad
+from dsbuild.builders.translated import TranslateRecipe, prepare
+from dsbuild.errors import RecipeError
+from dsbuild.recipe import apply_settings, read_yaml, validate
+from dsbuild.run import Reporter
+from dsbuild.store import Store
+
+DEFAULT_ENGINE = "ctranslate2"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a run hands to the command line."""
+
+    manifest: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    samples: Sequence[Mapping[str, str]]
+
+
+def share(text: str) -> float:
+    """A share written as a percentage or a fraction.
+
+    >>> share("20%"), share("0.2")
+    (0.2, 0.2)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    value = float(match.group(1)) / (100 if match.group(2) else 1) if match else -1.0
+    if not 0 < value <= 1:
+        raise RecipeError(f"{text!r} is not a share: write 20% or 0.2")
+    return value
+
+
+def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> TranslateRecipe:
+    """A recipe from a file, then options by dotted key (None: not given), then `--set` settings."""
+    values, lines = read_yaml(path) if path else ({}, {})
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in given.items():
+        *sections, last = key.split(".")
+        target = values
+        for section in sections:
+            inner = target.get(section)
+            target[section] = dict(inner) if isinstance(inner, Mapping) else {}
+            target = target[section]
+        target[last] = value
+    values = apply_settings(values, settings)
+    engine = values.setdefault("engine", {})
+    if isinstance(engine, dict):
+        engine.setdefault("name", DEFAULT_ENGINE)
+    return validate(TranslateRecipe, values, where=str(path) if path else "options", lines=lines)
+
+
+def plan_build(recipe: TranslateRecipe, store: Path) -> dict[str, Any]:
+    """The plan of a recipe: per node its units, how many are done, and why the others run; and better engines, if any."""
+    from dsbuild.translate.advice import advise
+
+    prepared = prepare(recipe, store / "digests")
+    lines = run.plan(prepared.nodes, Store(store), recipe.title())
+    return {
+        "recipe": recipe.title(),
+        "nodes": [asdict(line) for line in lines],
+        "terms": {name: asdict(terms) for name, terms in prepared.terms.items()},
+        "advice": advise(recipe.engine.name, dict(recipe.engine.choice().options), prepared.src, recipe.langs),
+    }
+
+
+def run_build(recipe: TranslateRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter) -> Built:
+    """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
+    folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
+    chosen = executors.make(executor, workers)
+    release.check_folder(folder)
+    with ExitStack() as stack:
+        lock = folder.with_name(f".{folder.name}.lock")
+        stack.enter_context(files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out"))
+        prepared = prepare(recipe, store / "digests")
+        kept = Store(store)
+        stop_if_bad(prepared, kept, reporter)
+        progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
+        manifest = draft.write_draft(folder, prepared, progress)
+        summary = draft.summary(prepared, progress, manifest, folder)
+    return Built(manifest, summary, examples.pick(folder, prepared))
+

@@ -1,0 +1,225 @@
+"""The draft release of a translated set: which rows go where, and the numbers that describe it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import dsbuild
+from dsbuild import languages, parquet, release, run
+from dsbuild.builders.translated import ID_COLUMNS, Prepared
+from dsbuild.cards.card import render_card
+from dsbuild.graph import Input, Progress
+from dsbuild.stage import VERDICTS, digest
+from dsbuild.tables import CORPUS, QRELS, QUERIES
+from dsbuild.translate.assemble import SEGMENT_MAP
+
+SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
+_INTERNAL = ("split", "fate", "failure")
+
+Mask = Callable[[pa.Table], pa.ChunkedArray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table in the store: its shards, and which of their rows are meant."""
+
+    paths: Sequence[Path]
+    mask: Mask | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for path in self.paths:
+            table = parquet.read(path)
+            yield table.filter(self.mask(table)) if self.mask else table
+
+    def splits(self, default: str) -> dict[str, int]:
+        """Rows per value of the `split` column, or all under `default`."""
+        counts: Counter[str] = Counter()
+        for table in self:
+            if "split" in table.column_names:
+                counts.update({entry["values"]: entry["counts"] for entry in pc.value_counts(table["split"]).to_pylist()})
+            else:
+                counts[default] += table.num_rows
+        return dict(sorted(counts.items())) or {default: 0}
+
+    def of_split(self, split: str) -> Iterator[pa.Table]:
+        """The rows of one split."""
+        for table in self:
+            yield table.filter(pc.equal(table["split"], split)) if "split" in table.column_names else table
+
+
+def write_draft(out: Path, prepared: Prepared, progress: Progress) -> dict[str, Any]:
+    """Write the draft release of a finished build to `out`; returns its manifest."""
+    facts = _facts(prepared, progress)
+    parts = [*_source_parts(prepared, progress), *_language_parts(prepared, progress), *_side_parts(prepared, progress)]
+    return release.write(out, parts, facts, render_card)
+
+
+def _source_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
+    if not prepared.recipe.release.source_tables:
+        return
+    for table in SCHEMAS:
+        rows = Rows([shard.path for shard in progress.shards(prepared.tables[table])])
+        yield from _parts(rows, prepared.src, table, _schema(rows, table))
+
+
+def _language_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
+    for lang in prepared.recipe.langs:
+        for table in prepared.recipe.tables():
+            kept, gone = _kept(progress, lang, table)
+            schema = _schema(kept, table)
+            yield from _parts(kept, lang, table, schema)
+            dropped = _schema(gone, table, extra=("failure", "fate"))
+            total = sum(one.num_rows for one in gone)
+            if total:
+                yield release.Part("dropped", f"{lang}-{table}", dropped, total, lambda gone=gone: gone)  # type: ignore[misc]
+        rows = Rows(_paths(progress, "cascade", f"{lang}.qrels"))
+        yield from _parts(rows, lang, "qrels", _schema(rows, "qrels"))
+
+
+def _side_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
+    verdicts = [progress.store.path(record.key, record.verdicts.file) for records in progress.done.values() for record in records if record.verdicts.rows]
+    total = sum(record.verdicts.rows for records in progress.done.values() for record in records)
+    yield release.Part("dropped", "verdicts", VERDICTS, total, lambda: Rows(verdicts))
+    for lang in prepared.recipe.langs:
+        for table in prepared.recipe.tables():
+            shards = progress.shards(Input(f"assemble.{lang}.{table}", "map"))
+            paths = [shard.path for shard in shards]
+            yield release.Part("segments", f"{lang}-{table}", SEGMENT_MAP, sum(shard.rows for shard in shards), lambda paths=paths: Rows(paths))  # type: ignore[misc]
+
+
+def _parts(rows: Rows, lang: str, table: str, schema: pa.Schema) -> Iterator[release.Part]:
+    config = f"{lang}-{table}"
+    for split, count in rows.splits(table).items():
+        yield release.Part(
+            config, split, schema, count, lambda rows=rows, split=split: rows.of_split(split), config, table, lang  # type: ignore[misc]
+        )
+
+
+def _kept(progress: Progress, lang: str, table: str) -> tuple[Rows, Rows]:
+    """Rows that stay and rows that do not, after the cascade."""
+    extra = {row_id for path in _paths(progress, "cascade", f"{lang}.{table}") for row_id in parquet.read(path, ["id"])["id"].to_pylist()}
+    paths = _paths(progress, f"decide.{lang}.{table}", "out")
+    dropped = pa.array(sorted(extra), pa.string())
+
+    def stays(rows: pa.Table) -> pa.ChunkedArray:
+        return pc.and_(pc.equal(rows["fate"], "kept"), pc.invert(pc.is_in(rows[ID_COLUMNS[table]], dropped)))
+
+    return Rows(paths, stays), Rows(paths, lambda rows: pc.invert(stays(rows)))
+
+
+def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
+    """The canonical columns of the table, then score columns; what only the build needs is left out."""
+    found = pa.schema([], None)
+    import pyarrow.parquet as pq
+
+    for path in rows.paths[:1]:
+        found = pq.read_schema(path)
+    canonical = [column for column in SCHEMAS[table] if column.name != "split"]
+    names = {column.name for column in canonical}
+    others = [column for column in found if column.name not in names and (column.name not in _INTERNAL or column.name in extra)]
+    return pa.schema([*canonical, *others])
+
+
+def _paths(progress: Progress, node: str, output: str) -> list[Path]:
+    return [shard.path for shard in progress.shards(Input(node, output))]
+
+
+def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
+    """Everything that the manifest says and nothing that changes from run to run: no times, hosts or paths."""
+    recipe = prepared.recipe.model_dump(mode="json", exclude_none=True)
+    recipe["source"]["src"] = ":".join([recipe["source"]["src"].partition(":")[0], *([prepared.source_facts.name] if ":" in recipe["source"]["src"] else [])])
+    for section in ("engine", "fallback"):
+        if section in recipe:
+            recipe[section] = {key: Path(value).name if isinstance(value, str) and "/" in value else value for key, value in recipe[section].items()}
+    if "glossary" in recipe:
+        recipe["glossary"] = Path(recipe["glossary"]).name
+    stages = []
+    for node in prepared.nodes:
+        records = progress.done[node.name]
+        stages.append(
+            {
+                "node": node.name, "stage": node.stage.name, "version": node.stage.version,
+                "units": len(records), "counts": asdict(run.total(records)),
+                "keys": digest(*(record.key for record in records)),
+            }
+        )  # fmt: skip
+    facts = {
+        "name": prepared.recipe.title(),
+        "version": "0.0.0-draft",
+        "dsbuild": dsbuild.__version__,
+        "recipe": recipe,
+        "source": asdict(prepared.source_facts),
+        "engines": {
+            name: {"fingerprint": dict(prepared.fingerprints[name]), **asdict(terms)} for name, terms in prepared.terms.items()
+        },
+        "languages": {lang: {"name": languages.get(lang).name} for lang in (prepared.src, *prepared.recipe.langs)},
+        "stages": stages,
+        "accounting": accounting(prepared, progress),
+    }
+    facts["build_key"] = digest(str(facts))
+    return facts
+
+
+def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
+    """Per language and table: rows in, kept, dropped, failed, and the primary reason of each that was lost."""
+    result: dict[str, Any] = {}
+    for lang in prepared.recipe.langs:
+        tables: dict[str, Any] = {}
+        for table in prepared.recipe.tables():
+            records = progress.done[f"decide.{lang}.{table}"]
+            counts = run.total(records)
+            verdicts = [parquet.read(progress.store.path(record.key, record.verdicts.file)) for record in records]
+            reasons: Counter[str] = Counter()
+            repaired: set[str] = set()
+            for rows in verdicts:
+                for row in rows.filter(rows["primary"]).to_pylist():
+                    if row["outcome"] in ("dropped", "failed"):
+                        reasons[row["rule"]] += 1
+                    elif row["outcome"] == "repaired":
+                        repaired.add(row["id"])
+            extra = [rule for path in _paths(progress, "cascade", f"{lang}.{table}") for rule in parquet.read(path)["rule"].to_pylist()]
+            reasons.update(extra)
+            kept = counts.kept - len(extra)
+            tables[table] = {
+                "in": counts.n_in, "kept": kept, "repaired": len(repaired), "dropped": counts.dropped + len(extra), "failed": counts.failed,
+                "reasons": dict(sorted(reasons.items())),
+            }  # fmt: skip
+        qrels_in = sum(shard.rows for shard in progress.shards(prepared.tables["qrels"]))
+        qrels_kept = sum(shard.rows for shard in progress.shards(Input("cascade", f"{lang}.qrels")))
+        tables["qrels"] = {"in": qrels_in, "kept": qrels_kept, "orphaned": qrels_in - qrels_kept}
+        result[lang] = tables
+    return result
+
+
+def summary(prepared: Prepared, progress: Progress, manifest: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """What the command prints at the end: per language the rows and how they ended, segments, and speed.
+
+    segments: of all rows; reused: those that were not sent to the engine by this build, because the same text stood elsewhere
+    in the set or was known from an earlier run; tokens_per_s: target tokens over the seconds of the units that made them.
+    """
+    uniques = progress.done["unique"][0].facts
+    langs: dict[str, Any] = {}
+    for lang in prepared.recipe.langs:
+        tables = manifest["accounting"][lang]
+        rows = {name: sum(tables[table][name] for table in prepared.recipe.tables()) for name in ("in", "kept", "repaired", "dropped", "failed")}
+        reasons: Counter[str] = Counter()
+        for table in prepared.recipe.tables():
+            reasons.update(tables[table]["reasons"])
+        records = progress.done[f"translate.{lang}"]
+        seconds = run.measured(records, "engine_seconds")
+        langs[lang] = {
+            **rows,
+            "reasons": dict(reasons.most_common()),
+            "segments": uniques["segments"],
+            "reused": int(uniques["segments"] - uniques["distinct"] + run.measured(records, "remembered")),
+            "tokens_per_s": round(run.measured(records, "tgt_tokens") / seconds, 1) if seconds else None,
+        }
+    return {"release": str(out), "languages": langs}

@@ -1,0 +1,65 @@
+"""Stop a bad run early: translate and check the first units, and look at what would be lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from dsbuild import executors, parquet, run
+from dsbuild.builders.translated import Prepared
+from dsbuild.errors import EngineError
+from dsbuild.graph import Progress, ordered, units
+from dsbuild.run import Reporter
+from dsbuild.store import Store
+
+_MIN_SEGMENTS = 50
+
+
+def stop_if_bad(prepared: Prepared, store: Store, reporter: Reporter) -> None:
+    """Run the first unit of each language and raise if more than `max_drop` of its segments fail or break a rule.
+
+    The units are kept like all others, so a run that goes on has lost nothing. Does nothing without `max_drop`.
+    """
+    limit = prepared.recipe.max_drop
+    if limit is None:
+        return
+    from dsbuild.filters.decide import decide, load_thresholds
+
+    progress = Progress(store)
+    history = run.History(store, prepared.recipe.title())
+    for node in ordered(prepared.nodes):
+        kind, _, lang = node.name.partition(".")
+        if kind not in ("read", "sound", "limit", "mend", "segment", "unique", "translate", "check"):
+            continue
+        made = units(node, progress)
+        chosen = made[:1] if kind in ("translate", "check") else made
+        records = []
+        for unit in chosen:
+            record = executors.run_unit(store, unit)
+            history.note(unit)
+            records.append(record)
+        progress.done[node.name] = records
+        if kind == "unique":
+            # The first unit only: the probe's later nodes see one shard.
+            progress.done[node.name] = [replace(records[0], outputs={**records[0].outputs, "out": records[0].outputs["out"][:1]})]
+        if kind == "check" and chosen:
+            translated = parquet.read(store.paths(progress.done[f"translate.{lang}"][0], "out")[0])
+            checked = parquet.read(store.paths(records[0], "out")[0])
+            for name in checked.column_names:
+                if name != "uid":
+                    translated = translated.append_column(name, checked[name])
+            rules = [rule for rule in load_thresholds(prepared.recipe.bitext, tgt=lang) if rule.action == "drop"]
+            bad: Counter[str] = Counter()
+            for failure in translated["failure"].to_pylist():
+                if failure:
+                    bad[failure.partition(": ")[0]] += 1
+            for found in decide(translated, rules).verdicts:
+                if found.primary and not translated["failure"][found.index].as_py():
+                    bad[found.rule] += 1
+            total = translated.num_rows
+            if total >= _MIN_SEGMENTS and bad.total() > limit * total:
+                rule, number = bad.most_common(1)[0]
+                raise EngineError(
+                    f"{lang}: {bad.total()} of the first {total} segments are bad (most: {rule}, {number}), above --max-drop {limit:.0%}; "
+                    f"nothing was released; look at the engine and the language, or raise --max-drop"
+                )

@@ -1,0 +1,180 @@
+"""Look at a release folder, and at what this installation has: status, explain, what-if, lists, doctor."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dsbuild import languages, release
+from dsbuild.errors import RecipeError, ReleaseError, UnknownName
+from dsbuild.recipe import apply_settings
+from dsbuild.registry import Registry
+
+ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id"}
+_KINDS = ("engines", "sources", "filters", "recipes", "languages")
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """What the manifest says, and whether every file is there with its size."""
+    manifest = release.read_manifest(folder)
+    problems = release.damaged(folder, manifest, deep=False)
+    sizes = {entry["path"]: entry["size_bytes"] for entry in manifest["files"]}
+    return {
+        "name": manifest["name"], "version": manifest["version"], "dsbuild": manifest["dsbuild"],
+        "state": "complete" if not problems else "damaged: " + "; ".join(problems),
+        "configs": [
+            {"config": name, "split": split, "rows": one["rows"], "size_bytes": sum(sizes[path] for path in one["files"])}
+            for name, config in sorted(manifest["configs"].items()) for split, one in sorted(config["splits"].items())
+        ],
+        "accounting": [
+            {"lang": lang, "table": table, **row} for lang, tables in manifest["accounting"].items() for table, row in tables.items()
+        ],
+        "engines": manifest["engines"],
+    }  # fmt: skip
+
+
+def explain(folder: Path, row_id: str, lang: str | None) -> dict[str, Any]:
+    """Everything the release knows of one id, in every language and table; an id that is nowhere is an error."""
+    manifest = release.read_manifest(folder)
+    if lang is not None and lang not in manifest["languages"]:
+        raise UnknownName("language in this release", lang, manifest["languages"])
+    src = manifest["source"]["lang"]
+    rows: list[dict[str, Any]] = []
+    for table, column in ID_COLUMNS.items():
+        source = _find(folder, f"{src}-{table}/", column, row_id)
+        for one in manifest["languages"]:
+            if lang not in (None, one):
+                continue
+            kept = _find(folder, f"{one}-{table}/", column, row_id)
+            gone = _find(folder, f"dropped/{one}-{table}-", column, row_id)
+            if not kept and not gone:
+                continue
+            row = (kept or gone)[0]
+            maps = _find(folder, f"segments/{one}-{table}-", "id", row_id)
+            segments = [_segment(entry, source[0] if source else {}, row) for entry in maps]
+            fate = "kept" if kept else str(row.get("fate", "dropped"))
+            verdicts = [entry for entry in _find(folder, "dropped/verdicts-", "id", row_id) if entry["table"] == table and entry["lang"] == one]
+            rows.append({"lang": one, "table": table, "fate": fate, "row": row, "segments": segments, "verdicts": verdicts})
+    if not rows:
+        raise ReleaseError(f"{folder}: no row with the id {row_id!r}")
+    return {"id": row_id, "rows": rows}
+
+
+def _find(folder: Path, prefix: str, column: str, row_id: str) -> list[dict[str, Any]]:
+    return [row for shard in release.read_part(folder, prefix) for row in shard.filter(pc.equal(shard[column], row_id)).to_pylist()]
+
+
+def _segment(entry: Mapping[str, Any], source: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "field": entry["field"], "segment": entry["segment"],
+        "source": str(source.get(entry["field"], ""))[entry["src_start"] : entry["src_end"]],
+        "translation": str(row.get(entry["field"], ""))[entry["tgt_start"] : entry["tgt_end"]],
+    }  # fmt: skip
+
+
+def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
+    """Decide again from the stored scores with other thresholds; nothing is run and nothing is written.
+
+    Rows that hard failed stay failed, and judged rows of an evaluation set stay kept. What the cascade would do to other
+    rows (judgements, `--parallel`) follows only in a build, and the notes say so.
+    """
+    from dsbuild.filters.decide import load_thresholds
+
+    manifest = release.read_manifest(folder)
+    values = apply_settings({}, settings)
+    if unknown := sorted(set(values) - {"bitext"}):
+        raise UnknownName("section of thresholds", unknown[0], ["bitext"])
+    chosen = {**manifest["recipe"].get("bitext", {}), **values.get("bitext", {})}
+    if not settings:
+        raise RecipeError("what-if: name a threshold, such as --set bitext.max_length_ratio=3")
+    judged = _judged(folder, manifest) if manifest["source"].get("evaluation") else {}
+    tables = []
+    for lang, accounted in manifest["accounting"].items():
+        for table in (name for name in accounted if name in ID_COLUMNS):
+            rules = [rule for rule in load_thresholds(chosen, tgt=lang, force=True) if table in rule.tables and rule.action == "drop"]
+            tables.append({"lang": lang, "table": table, **_decide_again(folder, lang, table, rules, judged.get(table, set()))})
+    notes = [
+        "From stored scores; no model was run. Judgements orphaned, --parallel and queries without positives follow in a build.",
+        *(["Judged rows of this evaluation set are never dropped."] if judged else []),
+    ]
+    return {"settings": list(settings), "tables": tables, "notes": notes}
+
+
+def _judged(folder: Path, manifest: Mapping[str, Any]) -> dict[str, set[str]]:
+    src = manifest["source"]["lang"]
+    ids: dict[str, set[str]] = {table: set() for table in ID_COLUMNS}
+    for shard in release.read_part(folder, f"{src}-qrels/"):
+        for table, column in ID_COLUMNS.items():
+            ids[table].update(shard[column].to_pylist())
+    return ids
+
+
+def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], judged: set[str]) -> dict[str, Any]:
+    from dsbuild.filters.decide import decide
+
+    total = kept = kept_then = newly_dropped = newly_kept = 0
+    reasons: Counter[str] = Counter()
+    protected = pa.array(sorted(judged), pa.string())
+    for prefix, was_kept in ((f"{lang}-{table}/", True), (f"dropped/{lang}-{table}-", False)):
+        for shard in release.read_part(folder, prefix):
+            decision = decide(shard, rules)
+            fails = pc.not_equal(shard["failure"], "") if "failure" in shard.column_names else pa.array([False] * shard.num_rows)
+            stays = pc.or_(decision.keep, pc.is_in(shard[ID_COLUMNS[table]], protected))
+            stays = pc.and_(stays, pc.invert(fails))
+            now = pc.sum(stays.cast(pa.int64())).as_py() or 0
+            total += shard.num_rows
+            kept += shard.num_rows if was_kept else 0
+            kept_then += now
+            newly_dropped += shard.num_rows - now if was_kept else 0
+            newly_kept += 0 if was_kept else now
+            staying = stays.to_pylist()
+            reasons.update(found.rule for found in decision.verdicts if found.primary and not staying[found.index])
+    return {"in": total, "kept": kept, "kept_then": kept_then, "newly_dropped": newly_dropped, "newly_kept": newly_kept, "reasons": dict(reasons.most_common())}
+
+
+def listing(kind: str) -> list[dict[str, str]]:
+    """The names of one kind with the first line of what each is; loads no model library."""
+    from dsbuild.builders import RECIPES, SOURCES
+    from dsbuild.filters import FILTERS
+    from dsbuild.translate import ENGINES
+
+    registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "recipes": RECIPES}
+    if kind == "languages":
+        return [{"name": one.code, "about": f"{one.name} ({one.script})"} for one in languages.all_languages()]
+    if kind not in registries:
+        raise UnknownName("kind of names", kind, _KINDS)
+    registry = registries[kind]
+    return [{"name": name, "about": _first_line(registry.get(name))} for name in registry.names()]
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
+
+
+def doctor() -> list[dict[str, str]]:
+    """What of this installation works: packages, extras, tools, devices."""
+    rows = [{"what": "python", "state": "ok", "detail": platform.python_version()}]
+    for module in ("ctranslate2", "sentencepiece", "fasttext", "duckdb", "datasets"):
+        found = importlib.util.find_spec(module) is not None
+        rows.append({"what": module, "state": "ok" if found else "missing", "detail": "" if found else "pip install --force-reinstall dsbuild"})
+    for module, extra, use in (
+        ("transformers", "convert", "dsbuild models convert"), ("datatrove", "scale", "--executor datatrove"), ("ir_datasets", "irds", "--src irds:ID"),
+    ):  # fmt: skip
+        found = importlib.util.find_spec(module) is not None
+        rows.append({"what": module, "state": "ok" if found else "not installed", "detail": use if found else f"for {use}: pip install 'dsbuild[{extra}]'"})
+    apertium = shutil.which("apertium")
+    detail = "engine apertium" if apertium else "for engine apertium: apt-get install apertium apertium-eng-spa"
+    rows.append({"what": "apertium", "state": "ok" if apertium else "not installed", "detail": detail})
+    import ctranslate2
+
+    gpus = ctranslate2.get_cuda_device_count()
+    rows.append({"what": "cuda", "state": "ok" if gpus else "none", "detail": f"{gpus} device(s)" if gpus else "models run on the CPU"})
+    return rows

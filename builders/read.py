@@ -1,0 +1,91 @@
+"""The first stages of every build on a retrieval set: read the source, and check it as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsbuild.builders.source import Source, SourceFacts
+from dsbuild.builders.validate import OnMissing, check_tables
+from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
+from dsbuild.tables import RETRIEVAL, RETRIEVAL_TABLES, RetrievalTable
+
+
+@dataclass(frozen=True)
+class ReadSource:
+    """Read a source into canonical tables, in its own order. What decides the output are the files, not where they lie."""
+
+    kind: str
+    lang: str
+    name_of_set: str
+    files: tuple[str, ...]
+    revision: str | None
+    columns: Mapping[str, str]
+    options: Mapping[str, str]
+    source: Source = field(compare=False)
+
+    name: ClassVar[str] = "read"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, source: Source, facts: SourceFacts, columns: Mapping[str, str], options: Mapping[str, str]) -> ReadSource:
+        """The stage for an open source. Options that name files count by the digests of these files."""
+        files = tuple(f"{file.name} {file.size_bytes} {file.sha256}" for file in facts.files)
+        paths = {key: value for key, value in options.items() if "/" not in value}
+        return cls(source.kind, facts.lang, facts.name, files, facts.revision, dict(columns), paths, source)
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """Nothing -> corpus, queries, qrels."""
+        return Result({table: self._shards(table) for table in RETRIEVAL_TABLES})
+
+    def _shards(self, table: RetrievalTable) -> Iterator[Shard]:
+        empty = True
+        for batch in self.source.read(table) if table != "qrels" or self.source.judged else ():
+            empty = False
+            yield Shard(pa.Table.from_batches([batch]))
+        if empty:
+            yield Shard(RETRIEVAL[table].empty_table())
+
+
+@dataclass(frozen=True)
+class CheckSource:
+    """Check the tables as one set: ids stand once, judgements name rows that are there.
+
+    Judgements that do not are an error, or with `on_missing="drop"` are left out, each with a verdict `orphaned`.
+    """
+
+    lang: str
+    judged: bool
+    on_missing: OnMissing = "stop"
+
+    name: ClassVar[str] = "sound"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """corpus, queries, qrels -> qrels; the facts hold what was noticed."""
+        tables: dict[str, Shards] = dict(inputs)
+        findings = check_tables(
+            tables["corpus"].paths, tables["queries"].paths, tables["qrels"].paths if self.judged else None,
+            on_missing=self.on_missing, work_dir=work.scratch() / "spill",
+        )  # fmt: skip
+        missing = {(row["query_id"], row["doc_id"]): row for row in findings.orphaned.to_pylist()}
+        verdicts = [
+            verdict("qrels", self.lang, f"{query}\t{doc}", self.name, "orphaned", "not_in_source", value=float(row["relevance"]), detail=row["missing"])
+            for (query, doc), row in missing.items()
+        ]
+        n_qrels = findings.n_rows["qrels"]
+        n_gone = findings.orphaned.num_rows
+        warnings = [f"{warned.table}: {warned.text}" for warned in findings.warnings]
+        return Result({"qrels": self._kept(tables["qrels"], missing)}, verdicts, Counts(n_qrels, n_qrels - n_gone, n_gone), {"warnings": warnings})
+
+    def _kept(self, qrels: Shards, missing: Mapping[tuple[str, str], Any]) -> Iterator[Shard]:
+        for shard in qrels:
+            if missing:
+                keys = zip(shard["query_id"].to_pylist(), shard["doc_id"].to_pylist(), strict=True)
+                shard = shard.filter(pa.array([key not in missing for key in keys], pa.bool_()))
+            yield Shard(shard)

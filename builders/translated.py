@@ -1,0 +1,213 @@
+"""The translated retrieval set: the recipe, and the graph that reads, translates, checks and decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dsbuild import languages
+from dsbuild.builders.source import Source, SourceFacts
+from dsbuild.engine import Terms, TranslationEngine
+from dsbuild.errors import RecipeError
+from dsbuild.graph import Input, Node
+from dsbuild.recipe import Section
+from dsbuild.translate.engines import shared_engine
+from dsbuild.translate.translation import EngineChoice, TranslateSegments
+
+HARD = "dsbuild.filters.bitext:hard_failures"
+FIELDS = {"corpus": ("title", "text"), "queries": ("text",)}
+ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id"}
+
+Table = Literal["corpus", "queries"]
+
+
+class SourceSection(Section):
+    """Where the set comes from: `src` is KIND or KIND:PATH; `lang` where the kind does not fix it."""
+
+    src: str
+    lang: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict)
+    limit: int | None = Field(default=None, ge=1)
+    on_missing: Literal["stop", "drop"] = "stop"
+
+
+class EngineSection(Section):
+    """An engine by name; every other key is an option of that engine."""
+
+    model_config = {"extra": "allow", "frozen": True}
+
+    name: str
+
+    def choice(self) -> EngineChoice:
+        """As the translation stage wants it."""
+        return EngineChoice(self.name, dict(self.model_extra or {}))
+
+
+class ReleaseSection(Section):
+    """Facts of the release that a build cannot know."""
+
+    source_tables: bool = True
+    pretty_name: str | None = None
+    license: str | None = None
+
+
+class TranslateRecipe(Section):
+    """Translate a retrieval set into other languages.
+
+    only: one table; glossary: a TSV of fixed terms; bitext: thresholds of the checks; parallel: keep rows that survive in
+    every language; max_drop: share of rows (0-1) above which the run stops early.
+    """
+
+    build: Literal["translate"] = "translate"
+    name: str | None = None
+    source: SourceSection
+    langs: tuple[str, ...] = Field(min_length=1)
+    engine: EngineSection
+    fallback: EngineSection | None = None
+    only: Table | None = None
+    glossary: Path | None = None
+    mend: bool = True
+    protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
+    batch_tokens: int | None = Field(default=None, ge=16)
+    bitext: dict[str, float] = Field(default_factory=dict)
+    parallel: bool = False
+    max_drop: float | None = Field(default=None, gt=0, le=1)
+    release: ReleaseSection = ReleaseSection()
+
+    def title(self) -> str:
+        """The build's name: given, or made from the source kind and the languages."""
+        return self.name or "-".join([self.source.src.split(":")[0], *self.langs])
+
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that are translated."""
+        return (self.only,) if self.only else ("corpus", "queries")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe with everything checked that can be checked before work starts."""
+
+    recipe: TranslateRecipe
+    src: str
+    nodes: list[Node]
+    source_facts: SourceFacts
+    tables: Mapping[str, Input]
+    terms: Mapping[str, Terms]
+    fingerprints: Mapping[str, Mapping[str, Any]]
+
+
+def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
+    """Open the source and the engines, check every direction, and lay out the graph.
+
+    `digests` is a folder that remembers the sha256 of input files. Raises before any work: unknown language, engine, option or column; a source that cannot be read; a direction that
+    the engine does not serve; a glossary that is not one.
+    """
+    from dsbuild.builders.source import open_source
+    from dsbuild.filters.decide import load_thresholds
+    from dsbuild.translate.glossary import load_glossary
+
+    for lang in recipe.langs:
+        languages.get(lang)
+    if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):
+        raise RecipeError(f"langs: {', '.join(repeated)} named twice")
+    source: Source = open_source(recipe.source.src, lang=recipe.source.lang, columns=recipe.source.columns, options=recipe.source.options)
+    facts = source.facts(digests)
+    if facts.lang in recipe.langs:
+        raise RecipeError(f"langs: the source is in {facts.lang} already; leave it out (its tables are part of the release)")
+    load_thresholds(recipe.bitext, tgt=None)
+    engine = shared_engine(recipe.engine.name, recipe.engine.choice().options)
+    engine.check(facts.lang, recipe.langs)
+    engines: dict[str, TranslationEngine] = {recipe.engine.name: engine}
+    if recipe.fallback:
+        fallback = shared_engine(recipe.fallback.name, recipe.fallback.choice().options)
+        fallback.check(facts.lang, recipe.langs)
+        engines[f"fallback {recipe.fallback.name}"] = fallback
+    glossary = load_glossary(recipe.glossary, facts.lang, recipe.langs) if recipe.glossary else {}
+    nodes, tables = _nodes(recipe, source, facts, engines, glossary)
+    return Prepared(
+        recipe, facts.lang, nodes, facts, tables,
+        {name: one.terms() for name, one in engines.items()}, {name: one.fingerprint() for name, one in engines.items()},
+    )  # fmt: skip
+
+
+def _source_nodes(recipe: TranslateRecipe, source: Source, facts: SourceFacts) -> tuple[list[Node], dict[str, Input]]:
+    """Read, check and cut the set; returns where its three tables then are."""
+    from dsbuild.builders.limit import LimitSet
+    from dsbuild.builders.read import CheckSource, ReadSource
+
+    read = ReadSource.of(source, facts, recipe.source.columns, recipe.source.options)
+    tables = {table: Input("read", table, "all") for table in ("corpus", "queries", "qrels")}
+    nodes = [Node("read", read), Node("sound", CheckSource(facts.lang, source.judged, recipe.source.on_missing), dict(tables))]
+    tables["qrels"] = Input("sound", "qrels", "all")
+    if recipe.source.limit is not None:
+        nodes.append(Node("limit", LimitSet(recipe.source.limit), dict(tables)))
+        tables = {table: Input("limit", table, "all") for table in tables}
+    return nodes, tables
+
+
+def _nodes(
+    recipe: TranslateRecipe, source: Source, facts: SourceFacts, engines: Mapping[str, TranslationEngine], glossary: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Node], dict[str, Input]]:
+    """The whole graph, and where the source's tables are once they are checked and mended."""
+    from dsbuild.builders.cascade import Cascade
+    from dsbuild.filters.mend import MendMojibake
+    from dsbuild.translate.segments import SegmentRows
+    from dsbuild.translate.unique import UniqueSegments
+
+    nodes, tables = _source_nodes(recipe, source, facts)
+    text_of: dict[str, Input] = {}
+    for table in ("corpus", "queries"):
+        text_of[table] = replace(tables[table], how="each")
+        if recipe.mend:
+            nodes.append(Node(f"mend.{table}", MendMojibake(table, ID_COLUMNS[table], FIELDS[table]), {"rows": text_of[table]}))
+            text_of[table] = Input(f"mend.{table}")
+    unit = next(iter(engines.values())).capabilities.unit
+    for table in recipe.tables():
+        stage = SegmentRows(facts.lang, FIELDS[table], unit if table == "corpus" else "passage")
+        nodes.append(Node(f"segment.{table}", stage, {"rows": text_of[table]}))
+    nodes.append(Node("unique", UniqueSegments(), {table: Input(f"segment.{table}", how="all") for table in recipe.tables()}))
+    model = {name: dict(engine.fingerprint()) for name, engine in engines.items()}
+    for lang in recipe.langs:
+        translate = TranslateSegments(
+            facts.lang, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(glossary.get(lang, {})),
+            recipe.fallback.choice() if recipe.fallback else None,
+        )  # fmt: skip
+        nodes.append(Node(f"translate.{lang}", translate, {"segments": Input("unique")}, model))
+        nodes += _checked(recipe, facts, lang, text_of, tables["qrels"])
+    decided = {f"{lang}.{table}": Input(f"decide.{lang}.{table}", how="all") for lang in recipe.langs for table in recipe.tables()}
+    cascade = Cascade(recipe.langs, recipe.tables(), recipe.parallel, training=not facts.evaluation)
+    nodes.append(Node("cascade", cascade, {**decided, "qrels": tables["qrels"]}))
+    return nodes, {**text_of, "qrels": tables["qrels"]}
+
+
+def _checked(recipe: TranslateRecipe, facts: SourceFacts, lang: str, text_of: Mapping[str, Input], qrels: Input) -> list[Node]:
+    """Check, assemble and decide one language."""
+    from dsbuild.filters.checks import CheckTranslations
+    from dsbuild.filters.decide_rows import DecideRows
+    from dsbuild.translate.assemble import AssembleRows
+
+    nodes = [
+        Node(f"check.{lang}", CheckTranslations(facts.lang, lang), {"segments": Input("unique"), "translated": Input(f"translate.{lang}")}),
+    ]
+    for table in recipe.tables():
+        assemble = AssembleRows(lang, ID_COLUMNS[table], FIELDS[table], origin=table == "queries")
+        nodes.append(
+            Node(
+                f"assemble.{lang}.{table}", assemble,
+                {
+                    "uids": Input("unique", table), "rows": text_of[table], "segments": Input(f"segment.{table}"),
+                    "translated": Input(f"translate.{lang}", how="needed"), "checked": Input(f"check.{lang}", how="needed"),
+                },
+            )  # fmt: skip
+        )
+        decide = DecideRows(table, lang, ID_COLUMNS[table], dict(recipe.bitext), judged="never dropped" if facts.evaluation else "")
+        inputs = {"rows": Input(f"assemble.{lang}.{table}")}
+        if facts.evaluation:
+            inputs["qrels"] = qrels
+        nodes.append(Node(f"decide.{lang}.{table}", decide, inputs))
+    return nodes

@@ -1,0 +1,1 @@
+"""Cards: the data card of a release, made from computed facts."""

@@ -1,0 +1,110 @@
+"""The data card: README.md with the Hub's metadata and a body whose numbers all come from the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from dsbuild import languages
+from dsbuild.recipe import to_yaml
+
+if TYPE_CHECKING:
+    from dsbuild.release import Written
+
+# Hub licence ids of the licences that sources and models come with; others become `other` with their name.
+_HUB_LICENSES = {
+    "apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-2.0", "cc-by-3.0", "cc-by-sa-3.0", "cc0-1.0",
+    "gpl-3.0", "unknown",
+}  # fmt: skip
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
+          (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
+
+
+def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict[str, str]:
+    """The text files of a release by name: README.md and recipe.yaml.
+
+    The metadata block is built with `datasets` and `huggingface_hub`, so that it is valid for the Hub and
+    `load_dataset` finds every configuration and split.
+    """
+    from huggingface_hub import DatasetCard
+
+    data = _metadata(manifest, written)
+    body = _environment().get_template("card.md.jinja").render(m=manifest, sizes=_sizes(written), license=row_license(manifest))
+    card = DatasetCard(f"---\n{data.to_yaml()}\n---\n{body}")
+    return {"README.md": str(card).rstrip("\n") + "\n", "recipe.yaml": to_yaml(manifest["recipe"])}
+
+
+def row_license(manifest: Mapping[str, Any]) -> str:
+    """The licence that the release's rows carry: the user's word, else that of the source, which translations derive from."""
+    named = manifest["recipe"].get("release", {}).get("license")
+    return str(named or manifest["source"]["license"] or "unknown")
+
+
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: resources.files("dsbuild.cards").joinpath(name).read_text("utf-8")),
+        autoescape=False, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["cell"] = cell
+    environment.filters["count"] = lambda number: f"{number:,}"
+    return environment
+
+
+def cell(value: object) -> str:
+    """A value as the text of a Markdown table cell: one line, nothing in it is Markdown or HTML."""
+    text = " ".join(str(value).split())
+    for character in "\\`*_[]<>|#{}":
+        text = text.replace(character, f"&#{ord(character)};")
+    return text
+
+
+def _sizes(written: Sequence[Written]) -> list[dict[str, Any]]:
+    rows = []
+    for one in written:
+        if one.part.config:
+            size = sum(facts.size_bytes for facts in one.files.values())
+            rows.append({"config": one.part.config, "split": one.part.split, "rows": one.part.n_rows, "size_bytes": size})
+    return rows
+
+
+def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
+    from datasets import DatasetInfo, Features
+    from datasets.info import DatasetInfosDict
+    from datasets.splits import SplitDict, SplitInfo
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
+    license_name = row_license(manifest).lower()
+    hub_license = license_name if license_name in _HUB_LICENSES else "other"
+    total = sum(one.part.n_rows for one in written if one.part.config)
+    data = DatasetCardData(
+        language=[languages.get(lang).iso639_1_or_3 for lang in manifest["languages"]],
+        license=hub_license,
+        pretty_name=manifest["recipe"].get("release", {}).get("pretty_name") or manifest["name"],
+        size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1T")],
+        task_categories=["text-retrieval"],
+        multilinguality=["translation"],
+        language_creators=["machine-generated", "found"],
+        annotations_creators=["found"],
+        source_datasets=["extended"],
+        tags=["dsbuild", "text"],
+    )
+    if hub_license == "other":
+        data.license_name = row_license(manifest)
+    infos: dict[str, Any] = {}
+    configs: dict[str, Any] = {}
+    for one in written:
+        name = one.part.config
+        if not name:
+            continue
+        info = infos.setdefault(name, DatasetInfo(features=Features.from_arrow_schema(one.part.schema), config_name=name, splits=SplitDict(), download_size=0, dataset_size=0))
+        info.splits.add(SplitInfo(one.part.split, num_bytes=one.nbytes, num_examples=one.part.n_rows))
+        info.download_size += sum(facts.size_bytes for facts in one.files.values())
+        info.dataset_size += one.nbytes
+        configs.setdefault(name, {"data_files": []})["data_files"].append({"split": one.part.split, "path": f"{one.part.folder}/{one.part.split}-*.parquet"})
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    MetadataConfigs(configs).to_dataset_card_data(data)
+    return data

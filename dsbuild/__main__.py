@@ -1,0 +1,5 @@
+"""`python -m dsbuild`."""
+
+from dsbuild.cli import main
+
+main()

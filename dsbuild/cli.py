@@ -1,0 +1,272 @@
+"""The command line: parse, call, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Optional
+
+import typer
+
+from dsbuild.errors import DsbuildError
+
+app = typer.Typer(
+    name="dsbuild", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Build and curate multilingual training and evaluation sets.",
+)  # fmt: skip
+models = typer.Typer(no_args_is_help=True, help="Translation models: list the known ones, fetch, convert and describe them.")
+app.add_typer(models, name="models")
+
+
+class Format(StrEnum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+class Placement(StrEnum):
+    """Where units run."""
+
+    local = "local"
+    in_process = "in-process"
+    datatrove = "datatrove"
+
+
+Source = Annotated[str, typer.Option("--src", metavar="KIND[:PATH]", help="What to read: msmarco[:DIR], robust04:DIR, msmarco-sample, beir:DIR, hf:ORG/NAME[@REV], irds:ID, tsv:FILE, jsonl:FILE, parquet:DIR.")]  # fmt: skip
+Langs = Annotated[str, typer.Option("--langs", metavar="hi,mr,ta", help="Target languages, BCP-47, comma-separated.")]
+Out = Annotated[Optional[Path], typer.Option("--out", metavar="DIR", help="Release folder [default: outputs/NAME/0.0.0-draft].")]
+StoreDir = Annotated[Path, typer.Option("--store", metavar="DIR", help="Cache of finished work; deleting it costs only time.")]
+Settings = Annotated[Optional[list[str]], typer.Option("--set", metavar="a.b=c", help="Set one value of the recipe; may be repeated.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="text for people, json: one document on standard output.")]
+Workers = Annotated[Optional[int], typer.Option("--workers", metavar="N", help="Processes [default: one per core].")]
+Executor = Annotated[Placement, typer.Option("--executor", help="Where units run.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A release folder.")]
+
+STORE = Path("outputs/.store")
+
+
+@app.command()
+def translate(
+    src: Source,
+    langs: Langs,
+    engine: Annotated[Optional[str], typer.Option("--engine", metavar="E", help="ctranslate2, apertium, llm, memory or mini [default: ctranslate2].")] = None,
+    model: Annotated[Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")] = None,
+    device: Annotated[Optional[str], typer.Option("--device", metavar="auto|cpu|cuda:0", help="Where the model runs.")] = None,
+    beam: Annotated[Optional[int], typer.Option("--beam", metavar="N", min=1, help="Beam size.")] = None,
+    recipe: Annotated[Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")] = None,
+    src_lang: Annotated[Optional[str], typer.Option("--src-lang", metavar="en", help="Language of the source, where its kind does not fix it.")] = None,
+    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N documents; judged ones first, judgements consistent.")] = None,
+    only: Annotated[Optional[str], typer.Option("--only", metavar="corpus|queries", help="Translate one table.")] = None,
+    glossary: Annotated[Optional[Path], typer.Option("--glossary", metavar="FILE", help="TSV of terms: term, fixed translation, language.")] = None,
+    parallel: Annotated[bool, typer.Option("--parallel", help="Keep only rows that survive in every language.")] = False,
+    max_drop: Annotated[Optional[str], typer.Option("--max-drop", metavar="20%", help="Stop early when more than this share of rows would be lost.")] = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Translate a retrieval set: passages, queries and judgements, every row accounted for.
+
+    Example: dsbuild translate --src msmarco-sample --langs hi,mr,ta --engine mini
+    """
+    from dsbuild.builders import build
+
+    given: dict[str, Any] = {
+        "source.src": src, "source.lang": src_lang, "source.limit": limit, "langs": [lang.strip() for lang in langs.split(",") if lang.strip()],
+        "engine.name": engine, "engine.model": model, "engine.device": device, "engine.beam": beam, "only": only,
+        "glossary": str(glossary) if glossary else None, "parallel": parallel or None, "max_drop": build.share(max_drop) if max_drop else None,
+    }  # fmt: skip
+    made = build.compose(recipe, given, settings or [])
+    _build(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Run a recipe; what is done already is not done again."""
+    from dsbuild.builders import build
+
+    _build(build.compose(recipe, {}, settings or []), out, store, executor.value, workers, dry_run=False, output=output)
+
+
+@app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Say which units would run and why, with rows, bytes and estimated time; runs nothing."""
+    from dsbuild.builders import build
+
+    _build(build.compose(recipe, {}, settings or []), out, store, "local", None, dry_run=True, output=output)
+
+
+def _build(recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format) -> None:
+    from dsbuild import console
+    from dsbuild.builders import build
+
+    if dry_run:
+        found = build.plan_build(recipe, store)
+        _print(output, found, lambda: console.print_plan(found))
+        return
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        result = build.run_build(recipe, out, store, executor, workers, reporter)
+    _print(output, result.summary, lambda: console.print_summary(result.summary, result.samples))
+
+
+@app.command()
+def status(folder: Folder, output: OutputFormat = Format.text) -> None:
+    """What a release folder holds: tables, rows, accounting, engines, and whether it is complete."""
+    from dsbuild import console
+    from dsbuild.builders import inspection
+
+    found = inspection.status(folder)
+    _print(output, found, lambda: console.print_status(found))
+
+
+@app.command()
+def explain(
+    folder: Folder,
+    row_id: Annotated[str, typer.Option("--id", metavar="ID", help="A doc_id or query_id.")],
+    lang: Annotated[Optional[str], typer.Option("--lang", metavar="hi", help="One language only.")] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Everything that happened to one row: source, translation by segment, scores, and the rule that dropped it."""
+    from dsbuild import console
+    from dsbuild.builders import inspection
+
+    found = inspection.explain(folder, row_id, lang)
+    _print(output, found, lambda: console.print_explain(found))
+
+
+@app.command()
+def verify(folder: Folder, output: OutputFormat = Format.text) -> None:
+    """Check a release: digests, schemas, ids, foreign keys, accounting, card. Exit code 1 if something is wrong."""
+    from dsbuild import console
+    from dsbuild.builders import verification
+
+    found = verification.verify(folder)
+    _print(output, found, lambda: console.print_verify(found))
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command("what-if")
+def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Format.text) -> None:
+    """What other thresholds would keep and drop, from the stored scores; runs no model and changes nothing."""
+    from dsbuild import console
+    from dsbuild.builders import inspection
+
+    found = inspection.what_if(folder, settings or [])
+    _print(output, found, lambda: console.print_what_if(found))
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="engines|sources|filters|recipes|languages", help="What to list.")],
+    output: OutputFormat = Format.text,
+) -> None:
+    """List the names that recipes and options may use."""
+    from dsbuild import console
+    from dsbuild.builders import inspection
+
+    found = inspection.listing(kind)
+    _print(output, found, lambda: console.print_listing(found))
+
+
+@app.command()
+def doctor(output: OutputFormat = Format.text) -> None:
+    """Say what works on this machine: engines, extras, devices, and what to install for the rest."""
+    from dsbuild import console
+    from dsbuild.builders import inspection
+
+    found = inspection.doctor()
+    _print(output, found, lambda: console.print_doctor(found))
+
+
+@models.command("list")
+def models_list(output: OutputFormat = Format.text) -> None:
+    """The known models: licence, size, languages, and which are here."""
+    from dsbuild import console
+    from dsbuild.translate import models as store
+
+    found = store.listing()
+    _print(output, found, lambda: console.print_models(found))
+
+
+@models.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="A model's name or folder.")], output: OutputFormat = Format.text) -> None:
+    """The card of one model."""
+    from dsbuild import console
+    from dsbuild.translate import models as store
+
+    found = store.show(name)
+    _print(output, found, lambda: console.print_model(found))
+
+
+@models.command("pull")
+def models_pull(name: Annotated[str, typer.Argument(help="A Hub id.")], output: OutputFormat = Format.text) -> None:
+    """Fetch a ready CTranslate2 model from the Hub."""
+    from dsbuild.translate import models as store
+
+    found = store.pull(name)
+    _print(output, found, lambda: typer.echo(f"{found['name']}: {found['folder']}"))
+
+
+@models.command("convert")
+def models_convert(
+    name: Annotated[str, typer.Argument(help="A Hub id or the folder of a transformers checkpoint.")],
+    out: Annotated[Optional[Path], typer.Option("--out", metavar="DIR", help="Where the converted model goes.")] = None,
+    quantization: Annotated[str, typer.Option("--quantization", help="int8, int16, float16 or float32.")] = "int8",
+    output: OutputFormat = Format.text,
+) -> None:
+    """Convert a transformers checkpoint for CTranslate2 (extra: convert)."""
+    from dsbuild.translate import models as store
+
+    found = store.convert(name, out, quantization)
+    _print(output, found, lambda: typer.echo(f"{found['name']}: {found['folder']}"))
+
+
+def _print(output: Format, found: Any, show: Any) -> None:
+    if output is Format.json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+    else:
+        show()
+
+
+def main() -> NoReturn:
+    """Run the command; an error that the user can mend is one line on standard error and exit code 2."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except DsbuildError as error:
+        if debug:
+            raise
+        sys.stdout.flush()
+        print(f"dsbuild: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("dsbuild: stopped; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""What people see: progress while a build runs, and tables at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import IO, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dsbuild.store import UnitRecord
+
+_LINE_EVERY_S = 30.0
+
+
+def reporter(stream: IO[str]) -> PlainReporter | BarReporter:
+    """A progress bar on a terminal, else one plain line every 30 seconds."""
+    return BarReporter(stream) if stream.isatty() else PlainReporter(stream)
+
+
+class PlainReporter:
+    """Prints a line when a step starts with work to do, and every 30 seconds while it runs."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self._total = self._done = 0
+        self._told = time.monotonic()
+
+    def __enter__(self) -> PlainReporter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stream.flush()
+
+    def node(self, name: str, n_units: int, n_done: int) -> None:
+        """A step starts."""
+        self._total, self._done = n_units, n_done
+        if n_done < n_units:
+            self._say(f"{name}: {n_units - n_done} of {n_units} units to run")
+
+    def unit(self, name: str, record: UnitRecord) -> None:
+        """A unit is done."""
+        self._done += 1
+        if time.monotonic() - self._told > _LINE_EVERY_S:
+            self._say(f"{name}: {self._done}/{self._total}")
+
+    def _say(self, line: str) -> None:
+        self._told = time.monotonic()
+        print(line, file=self.stream, flush=True)
+
+
+class BarReporter:
+    """One bar per step that has work to do."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(file=stream))
+        self._task: Any = None
+
+    def __enter__(self) -> BarReporter:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def node(self, name: str, n_units: int, n_done: int) -> None:
+        """A step starts."""
+        self._task = None
+        if n_done < n_units:
+            self._task = self._progress.add_task(name, total=n_units, completed=n_done)
+
+    def unit(self, name: str, record: UnitRecord) -> None:
+        """A unit is done."""
+        if self._task is not None:
+            self._progress.advance(self._task)
+
+
+def _console() -> Console:
+    # Off a terminal lines must not be folded at 80 columns: they are read by programs and by the README check.
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        numeric = name.startswith("#")
+        table.add_column(name.lstrip("#"), justify="right" if numeric else "left", overflow="fold")
+    return table
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def print_summary(summary: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
+    """Per language the rows and how they ended; then a few source/translation pairs; then where the release is."""
+    console = _console()
+    table = _table("lang", "#in", "#kept", "#repaired", "#dropped", "#failed", "#segments", "#reused", "#tokens/s", "reasons")
+    for lang, row in summary["languages"].items():
+        reasons = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
+        table.add_row(lang, *(_number(row[name]) for name in ("in", "kept", "repaired", "dropped", "failed", "segments", "reused", "tokens_per_s")), reasons)
+    console.print(table)
+    for sample in samples:
+        console.print()
+        console.print(Text(f"{sample['table']} {sample['id']}"), style="bold", highlight=False)
+        console.print(Text(f"  src  {sample['source']}"), highlight=False)
+        console.print(Text(f"  {sample['lang']:4} {sample['translation']}"), highlight=False)
+    console.print()
+    console.print(Text(f"release: {summary['release']}"), highlight=False)
+
+
+def print_plan(found: Mapping[str, Any]) -> None:
+    """The plan: one line per step, with the reasons below."""
+    console = _console()
+    table = _table("step", "#units", "#done", "#to run", "#rows", "#bytes", "#seconds", "why", title=found["recipe"])
+    for line in found["nodes"]:
+        if line["waits_for"]:
+            table.add_row(line["node"], "?", "?", "?", "?", "?", "?", f"after {', '.join(line['waits_for'])}")
+            continue
+        todo = line["n_units"] - line["n_done"]
+        seconds = "-" if line["seconds"] is None else f"{line['seconds']:,.1f}"
+        why = "; ".join(f"{reason} ({number})" for reason, number in line["reasons"].items()) or "done"
+        table.add_row(line["node"], *(_number(value) for value in (line["n_units"], line["n_done"], todo, line["rows"], line["size_bytes"])), seconds, why)
+    console.print(table)
+    for name, terms in found["terms"].items():
+        console.print(Text(f"{name}: {terms['license']}" + (f" ({terms['note']})" if terms["note"] else "")), highlight=False)
+    for line in found["advice"]:
+        console.print(Text(f"advice: {line}"), highlight=False)
+
+
+def print_status(found: Mapping[str, Any]) -> None:
+    """What a release holds."""
+    console = _console()
+    console.print(Text(f"{found['name']} {found['version']} (dsbuild {found['dsbuild']}): {found['state']}"), highlight=False)
+    table = _table("configuration", "split", "#rows", "#bytes")
+    for row in found["configs"]:
+        table.add_row(row["config"], row["split"], _number(row["rows"]), _number(row["size_bytes"]))
+    console.print(table)
+    table = _table("lang", "table", "#in", "#kept", "#repaired", "#dropped", "#failed")
+    for row in found["accounting"]:
+        table.add_row(row["lang"], row["table"], *(_number(row.get(name)) for name in ("in", "kept", "repaired", "dropped", "failed")))
+    console.print(table)
+
+
+def print_explain(found: Mapping[str, Any]) -> None:
+    """One row's story."""
+    console = _console()
+    for entry in found["rows"]:
+        console.print(Text(f"{entry['lang']}-{entry['table']} {found['id']}: {entry['fate']}"), style="bold", highlight=False)
+        for name, value in entry["row"].items():
+            console.print(Text(f"  {name}: {value}"), highlight=False)
+        for segment in entry["segments"]:
+            console.print(Text(f"  [{segment['field']} {segment['segment']}] {segment['source']}"), highlight=False)
+            console.print(Text(f"    -> {segment['translation']}"), highlight=False)
+        for verdict in entry["verdicts"]:
+            console.print(Text(f"  {verdict['stage']}: {verdict['outcome']} by {verdict['rule']}{_comparison(verdict)}{_detail(verdict)}"), highlight=False)
+
+
+def _comparison(verdict: Mapping[str, Any]) -> str:
+    if verdict["threshold"] is None:
+        return ""
+    return f" ({verdict['value']:.4g} is not {verdict['op']} {verdict['threshold']:.4g}, {verdict['threshold_source']})"
+
+
+def _detail(verdict: Mapping[str, Any]) -> str:
+    return f": {verdict['detail']}" if verdict["detail"] else ""
+
+
+def print_verify(found: Mapping[str, Any]) -> None:
+    """What was checked, and what is wrong."""
+    console = _console()
+    for name, number in found["checked"].items():
+        console.print(Text(f"{name}: {number:,}"), highlight=False)
+    for problem in found["problems"]:
+        console.print(Text(f"problem: {problem}"), style="bold red", highlight=False)
+    console.print("not in order" if found["problems"] else "in order")
+
+
+def print_what_if(found: Mapping[str, Any]) -> None:
+    """What other thresholds would do."""
+    console = _console()
+    table = _table("lang", "table", "#in", "#kept now", "#kept then", "#newly dropped", "#newly kept", "rules")
+    for row in found["tables"]:
+        rules = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
+        table.add_row(row["lang"], row["table"], *(_number(row[name]) for name in ("in", "kept", "kept_then", "newly_dropped", "newly_kept")), rules)
+    console.print(table)
+    for note in found["notes"]:
+        console.print(Text(note), highlight=False)
+
+
+def print_listing(found: Sequence[Mapping[str, str]]) -> None:
+    """Names with what each is."""
+    table = _table("name", "what it is")
+    for row in found:
+        table.add_row(Text(row["name"]), Text(row["about"]))
+    _console().print(table)
+
+
+def print_doctor(found: Sequence[Mapping[str, str]]) -> None:
+    """What works here."""
+    table = _table("what", "state", "detail")
+    for row in found:
+        table.add_row(row["what"], row["state"], Text(row["detail"]))
+    _console().print(table)
+
+
+def print_models(found: Sequence[Mapping[str, Any]]) -> None:
+    """Known models."""
+    table = _table("model", "family", "licence", "#MB", "languages", "here")
+    for row in found:
+        table.add_row(*(Text(str(row.get(name, "-"))) for name in ("name", "family", "license", "size_mb", "languages", "here")))
+    _console().print(table)
+
+
+def print_model(found: Mapping[str, Any]) -> None:
+    """One model's card."""
+    console = _console()
+    for name, value in found.items():
+        console.print(Text(f"{name}: {value}" if name != "card" else str(value)), highlight=False)

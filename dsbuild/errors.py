@@ -1,0 +1,64 @@
+"""Errors that a user can mend: one line each, exit code 2.
+
+DsbuildError
+├── UnknownName     a name that no registry, table or language list holds
+├── RecipeError     a recipe key, value or combination that cannot be run
+├── SourceError     an input file, row or id that cannot be read as said
+├── EngineError     an engine or model that is missing, of the wrong kind, or failing
+├── MissingExtra    an optional package is needed; carries the install command
+├── StoreError      the store or the output folder cannot be used (locked, full, older version)
+└── ReleaseError    a release that is damaged or does not add up
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DsbuildError(Exception):
+    """Base of every error that the user can mend; its text is the one line that is printed."""
+
+    exit_code = 2
+
+
+class RecipeError(DsbuildError):
+    """A recipe key, value or combination that cannot be run."""
+
+
+class SourceError(DsbuildError):
+    """An input file, row or id that cannot be read as said."""
+
+
+class EngineError(DsbuildError):
+    """An engine or model that is missing, of the wrong kind, or failing."""
+
+
+class StoreError(DsbuildError):
+    """The store or the output folder cannot be used: locked, full, or of another version."""
+
+
+class ReleaseError(DsbuildError):
+    """A release that is damaged or whose numbers do not add up."""
+
+
+class MissingExtra(DsbuildError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, needed_by: str, package: str, extra: str) -> None:
+        super().__init__(f"{needed_by} needs {package}: pip install 'dsbuild[{extra}]'")
+
+
+class UnknownName(DsbuildError):
+    """A name that is not known, with the nearest one that is.
+
+    >>> print(UnknownName("engine", "apertum", ["apertium", "memory"]))
+    no engine 'apertum'. Did you mean 'apertium'? Known: apertium, memory
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, …"
+        super().__init__(f"no {kind} {name!r}.{hint} Known: {listed}")

@@ -1,0 +1,165 @@
+"""Release folders: Parquet shards, a manifest that is written last, and an exchange of the old folder for the new."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dsbuild import files, parquet
+from dsbuild.errors import ReleaseError, StoreError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of one table: where it goes, its schema, its rows (counted before) and how to read them.
+
+    folder/split name the files; config is the Hub configuration it belongs to ("" for what is not a configuration:
+    dropped rows, verdicts, segment maps).
+    """
+
+    folder: str
+    split: str
+    schema: pa.Schema
+    n_rows: int
+    tables: Callable[[], Iterable[pa.Table]] = field(repr=False)
+    config: str = ""
+    table: str = ""
+    lang: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A part as it lies in the release: file facts by path, and the size of its rows in memory."""
+
+    part: Part
+    files: Mapping[str, parquet.FileFacts]
+    nbytes: int
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds anything but a release of this format; an absent or empty one is fine."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise StoreError(f"{out}: is a file; name a folder with --out")
+    try:
+        found = json.loads((out / MANIFEST).read_text("utf-8")).get("format")
+    except (OSError, ValueError):
+        raise StoreError(f"{out}: is not empty and holds no {MANIFEST}; name another folder with --out") from None
+    if found != FORMAT:
+        raise StoreError(f"{out}: a release of format {found}, this version writes {FORMAT}; name another folder with --out")
+
+
+def write(out: Path, parts: Sequence[Part], facts: Mapping[str, Any], render: Callable[[Mapping[str, Any], Sequence[Written]], Mapping[str, str]]) -> dict[str, Any]:
+    """Write a release beside `out` and exchange it for what is there; returns the manifest.
+
+    `facts` are the content of the manifest; `render` makes the text files (README and the like) from the manifest and
+    the written parts. If the release is there already with the same build key, nothing is written.
+    """
+    check_folder(out)
+    present = read_manifest(out) if (out / MANIFEST).exists() else None
+    if present is not None and present.get("build_key") == facts["build_key"] and not damaged(out, present, deep=False):
+        return present
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    written = [_write_part(partial, part) for part in parts]
+    listed = {path: one for part in written for path, one in part.files.items()}
+    manifest = {"format": FORMAT, **facts, "configs": _configs(written)}
+    texts = render(manifest, written)
+    for name, text in sorted(texts.items()):
+        files.write_text(partial / name, text)
+        listed[name] = parquet.FileFacts(0, (partial / name).stat().st_size, parquet.sha256(partial / name))
+    manifest["files"] = [
+        {"path": path, "rows": one.rows, "size_bytes": one.size_bytes, "sha256": one.sha256} for path, one in sorted(listed.items())
+    ]
+    files.write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    _exchange(partial, out)
+    return manifest
+
+
+def _write_part(root: Path, part: Part) -> Written:
+    nbytes = 0
+
+    def counted() -> Iterator[pa.Table]:
+        nonlocal nbytes
+        for table in part.tables():
+            chosen = table.select(part.schema.names)
+            nbytes += chosen.nbytes
+            yield chosen
+
+    shards = parquet.write_shards(root / part.folder, part.split, part.schema, counted(), part.n_rows)
+    return Written(part, {f"{part.folder}/{name}": one for name, one in shards}, nbytes)
+
+
+def _configs(written: Sequence[Written]) -> dict[str, Any]:
+    configs: dict[str, Any] = {}
+    for one in written:
+        if one.part.config:
+            config = configs.setdefault(one.part.config, {"table": one.part.table, "lang": one.part.lang, "splits": {}})
+            config["splits"][one.part.split] = {"rows": one.part.n_rows, "files": sorted(one.files)}
+    return configs
+
+
+def _exchange(partial: Path, out: Path) -> None:
+    """Put the new folder in the place of the old. A run that is killed between the two renames is mended by the next."""
+    old = out.with_name(f".{out.name}.old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            files.failpoint("before-exchange")
+            out.rename(old)
+        files.failpoint("between-exchange")
+        partial.rename(out)
+        files.sync_folder(out.parent)
+        files.failpoint("after-exchange")
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise files.disk_error(out, error) from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a release folder; `ReleaseError` if it is not one."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ReleaseError(f"{folder}: no {MANIFEST}, so this is not a (complete) release folder") from None
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{path}: damaged ({error})") from error
+    if manifest.get("format") != FORMAT:
+        raise ReleaseError(f"{folder}: a release of format {manifest.get('format')}, this version reads {FORMAT}")
+    return manifest
+
+
+def damaged(folder: Path, manifest: Mapping[str, Any], *, deep: bool) -> list[str]:
+    """What does not agree with the manifest: missing, added or changed files. `deep` recomputes every sha256."""
+    problems = []
+    known = {MANIFEST}
+    for entry in manifest["files"]:
+        path = folder / entry["path"]
+        known.add(entry["path"])
+        if not path.is_file():
+            problems.append(f"{entry['path']}: missing")
+        elif path.stat().st_size != entry["size_bytes"] or (deep and parquet.sha256(path) != entry["sha256"]):
+            problems.append(f"{entry['path']}: changed since the release was written")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known:
+            problems.append(f"{name}: not in the manifest")
+    return problems
+
+
+def read_part(folder: Path, prefix: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The shards whose path starts with `prefix`, in order."""
+    for entry in read_manifest(folder)["files"]:
+        if entry["path"].startswith(prefix) and entry["path"].endswith(".parquet"):
+            yield parquet.read(folder / entry["path"], columns)

@@ -1,0 +1,1 @@
+"""Label projection: carry spans from a source text to its translation."""

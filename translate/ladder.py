@@ -1,0 +1,207 @@
+"""The retry ladder: how a segment is put to an engine, rung by rung, until nothing hard fails.
+
+first   protected items masked, too long texts split until they fit;
+beam    the same with the engine's next beam size;
+split   cut into clauses and around protected items, which are then copied as they are;
+plain   the text as it is, nothing masked.
+
+A rung is a pure function of the text and the engine, so a resumed run climbs the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dsbuild.engine import Capabilities, Output, Request
+from dsbuild.translate.protect import Item, find, mask, restore
+
+RUNGS = ("first", "beam", "split", "plain")
+
+_CLAUSE = re.compile(r"(?<=[,;:،؛、，；：])\s*(?=\S)|\s+(?=[-–—(]\s?)|\n+")
+
+Hard = Callable[[str, str, str], tuple[str, ...]]
+Count = Callable[[Sequence[str], str], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request with the items that its text carries as placeholders."""
+
+    request: Request
+    items: tuple[Item, ...] = ()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A segment on one rung: literal strings and queries, in order."""
+
+    parts: list[str | Query] = field(default_factory=list)
+
+    def queries(self) -> list[Query]:
+        """The queries, in order."""
+        return [part for part in self.parts if isinstance(part, Query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt: the text, the hard failure ("" if none), and the sums over its queries."""
+
+    text: str
+    rule: str
+    score: float | None
+    n_src_tokens: int
+    n_tgt_tokens: int
+    n_unknown: int | None
+
+
+class Ladder:
+    """Composes attempts for one engine and direction, and judges their outputs."""
+
+    def __init__(self, *, src: str, tgt: str, capabilities: Capabilities, count: Count, hard: Hard,
+                 protects: tuple[str, ...], terms: Mapping[str, str]) -> None:  # fmt: skip
+        self.src, self.tgt = src, tgt
+        self.capabilities = capabilities
+        self.count = count
+        self.hard = hard
+        self.protects = protects
+        self.terms = terms
+
+    def attempts(self, rung: str, texts: Sequence[str]) -> list[Attempt | None]:
+        """One attempt per text, None where the rung would put the same question again."""
+        if rung == "beam":
+            if not self.capabilities.beams:
+                return [None] * len(texts)
+            return [*self._whole(texts, beam=self.capabilities.beams[0], masked=True)]
+        if rung == "split":
+            return [self._split(text) for text in texts]
+        if rung == "plain":
+            return [attempt if self.items(text) else None for text, attempt in zip(texts, self._whole(texts, beam=None, masked=False), strict=True)]
+        return [*self._whole(texts, beam=None, masked=True)]
+
+    def items(self, text: str) -> list[Item]:
+        """What must come out of the text as it went in."""
+        return find(text, self.protects, terms=self.terms)
+
+    def _whole(self, texts: Sequence[str], *, beam: int | None, masked: bool) -> list[Attempt]:
+        queries = [self._query(text, beam=beam, masked=masked) for text in texts]
+        limit = self.capabilities.max_tokens
+        lengths = self.count([query.request.text for query in queries], self.src) if limit else [0] * len(queries)
+        return [
+            Attempt([query]) if not limit or length <= limit else Attempt(self._fit(text, beam=beam, masked=masked))
+            for text, query, length in zip(texts, queries, lengths, strict=True)
+        ]
+
+    def _query(self, text: str, *, beam: int | None, masked: bool) -> Query:
+        items = self.items(text) if masked and self.capabilities.placeholder else []
+        hidden = mask(text, items, self.capabilities.placeholder) if items else text
+        return Query(Request(hidden, self.src, self.tgt, beam), tuple(items))
+
+    def _fit(self, text: str, *, beam: int | None, masked: bool) -> list[str | Query]:
+        """Halve a text until every piece is within the engine's limit; nothing of it is lost."""
+        query = self._query(text, beam=beam, masked=masked)
+        limit = self.capabilities.max_tokens
+        if limit is None or self.count([query.request.text], self.src)[0] <= limit or len(text) < 2:
+            return [query]
+        cut = _middle(text, [(item.start, item.end) for item in self.items(text)])
+        left, right = text[:cut].rstrip(), text[cut:].lstrip()
+        between = text[len(left) : len(text) - len(right)]
+        halves = [self._fit(half, beam=beam, masked=masked) if half else [] for half in (left, right)]
+        return [*halves[0], between, *halves[1]] if between else halves[0] + halves[1]
+
+    def _split(self, text: str) -> Attempt | None:
+        """Clauses one by one, protected items copied; None if the text is one clause without items."""
+        parts: list[str | Query] = []
+        position = 0
+        for item in self.items(text):
+            parts += self._clauses(text[position : item.start])
+            parts.append(item.replacement)
+            position = item.end
+        parts += self._clauses(text[position:])
+        if len(parts) == 1:
+            words = text.split()
+            if len(words) < 8:
+                return None
+            parts = self._clauses(" ".join(words[: len(words) // 2])) + [" "] + self._clauses(" ".join(words[len(words) // 2 :]))
+        return Attempt(parts)
+
+    def _clauses(self, text: str) -> list[str | Query]:
+        parts: list[str | Query] = []
+        position = 0
+        for found in [*_CLAUSE.finditer(text), None]:
+            end = found.start() if found else len(text)
+            clause = text[position:end]
+            body = clause.strip()
+            if any(character.isalpha() for character in body):
+                lead = clause[: len(clause) - len(clause.lstrip())]
+                tail = clause[len(clause.rstrip()) :]
+                fitted = self._fit(body, beam=None, masked=False)
+                parts += [*([lead] if lead else []), *fitted, *([tail] if tail else [])]
+            elif clause:
+                parts.append(clause)
+            if found:
+                if found.group():
+                    parts.append(found.group())
+                position = found.end()
+        return parts
+
+    def judge(self, text: str, attempt: Attempt, outputs: Sequence[Output]) -> Outcome:
+        """Put the outputs of an attempt together again and look for a hard failure."""
+        pieces: list[str] = []
+        rule = ""
+        answers = iter(outputs)
+        for part in attempt.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+                continue
+            output = next(answers)
+            restored = restore(output.text.strip(), part.items, self.capabilities.placeholder)
+            pieces.append(restored.text)
+            if output.finish == "error":
+                rule = rule or output.error or "engine_error"
+            elif output.finish == "length":
+                rule = rule or "length"
+            elif restored.lost or restored.extra:
+                rule = rule or "protected_lost"
+        joined = "".join(pieces)
+        items = self.items(text)
+        if not rule and any(joined.count(item.replacement) < sum(other.replacement == item.replacement for other in items) for item in items if item.kind != "term"):
+            rule = "protected_lost"
+        if not rule:
+            rule = next(iter(self.hard(text, joined, self.tgt)), "")
+        return _sum(joined, rule, outputs)
+
+    def terms_missing(self, text: str, translation: str) -> int:
+        """Fixed terms of the source that do not stand in the translation as the glossary wants them."""
+        return sum(item.replacement not in translation for item in self.items(text) if item.kind == "term")
+
+
+def _sum(text: str, rule: str, outputs: Sequence[Output]) -> Outcome:
+    tokens = sum(one.n_tgt_tokens for one in outputs)
+    scored = [one for one in outputs if one.score is not None]
+    weight = sum(max(1, one.n_tgt_tokens) for one in scored)
+    score = sum(one.score * max(1, one.n_tgt_tokens) for one in scored if one.score is not None) / weight if scored else None
+    known = [one.n_unknown for one in outputs if one.n_unknown is not None]
+    return Outcome(text, rule, score, sum(one.n_src_tokens for one in outputs), tokens, sum(known) if known else None)
+
+
+def _middle(text: str, whole: Sequence[tuple[int, int]]) -> int:
+    """Where to halve a text: at the sentence or clause border nearest the middle, else between words, else anywhere."""
+    middle = len(text) // 2
+
+    def free(position: int) -> bool:
+        return 0 < position < len(text) and not any(start < position < end for start, end in whole)
+
+    for pattern in (r"(?<=[.!?।॥。！？])\s+", r"(?<=[,;:،、；：])\s*", r"\s+"):
+        cuts = [found.end() for found in re.finditer(pattern, text) if free(found.end()) and found.start() > 0]
+        near = [cut for cut in cuts if len(text) // 4 <= cut <= 3 * len(text) // 4]
+        if near:
+            return min(near, key=lambda cut: abs(cut - middle))
+    # Text without spaces, or one endless word: never between a base and its combining mark.
+    import unicodedata
+
+    for position in sorted(range(1, len(text)), key=lambda cut: abs(cut - middle))[:64]:
+        if free(position) and not unicodedata.category(text[position]).startswith("M"):
+            return position
+    return middle

@@ -1,0 +1,186 @@
+"""The `llm` engine: translation by any server that speaks the OpenAI chat protocol (vLLM, llama.cpp, hosted ones)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from importlib import resources
+from typing import Any, ClassVar
+
+import xxhash
+
+from dsbuild import languages
+from dsbuild.engine import Capabilities, Output, Request, Terms
+from dsbuild.errors import EngineError, RecipeError
+
+_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "translation", "strict": True,
+        "schema": {"type": "object", "properties": {"translation": {"type": "string"}}, "required": ["translation"], "additionalProperties": False},
+    },
+}  # fmt: skip
+_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+
+
+class LLMEngine:
+    """Asks a chat model for each segment, several at a time.
+
+    The text travels as a JSON value and the answer is checked as one, whatever the server promises about schemas: servers
+    disagree, and some ignore them silently. The key comes from the environment variable `api_key_env` only.
+
+    base_url: up to `/v1`; concurrency: requests in flight; timeout_s: per request; retries: after 429, 5xx and lost
+    connections, with doubling waits; schema: send `response_format` (servers without it refuse with 400: set it to false).
+    """
+
+    name: ClassVar[str] = "llm"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        unit="sentence", max_tokens=None, scores=True, deterministic=False, placeholder="<ID{n}>", batch_tokens=512
+    )
+
+    def __init__(
+        self, base_url: str = "http://127.0.0.1:8000/v1", model: str = "", concurrency: int = 16, temperature: float = 0.0, seed: int = 7,
+        timeout_s: float = 120.0, retries: int = 5, schema: bool = True, api_key_env: str = "OPENAI_API_KEY", license: str = "",
+    ) -> None:  # fmt: skip
+        if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
+            raise RecipeError(f"engine.base_url {base_url!r}: an http(s) address, such as http://127.0.0.1:8000/v1")
+        if not model:
+            raise RecipeError("engine llm needs a model: --model NAME, as the server calls it")
+        self.base_url = base_url.rstrip("/")
+        self.model = model
+        self.concurrency = concurrency
+        self.temperature = temperature
+        self.seed = seed
+        self.timeout_s = timeout_s
+        self.retries = retries
+        self.schema = schema
+        self.api_key_env = api_key_env
+        self.license = license
+        self._prompt = resources.files("dsbuild.translate").joinpath("llm_prompt.md").read_text("utf-8")
+        self._jitter = random.Random(seed)
+
+    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
+        """Model name, sampling settings and the digest of the prompt; not the server's address or the key."""
+        return {
+            "engine": self.name, "version": 1, "model": self.model, "temperature": self.temperature, "seed": self.seed,
+            "schema": self.schema, "prompt": xxhash.xxh3_128_hexdigest(self._prompt.encode("utf-8")),
+        }  # fmt: skip
+
+    def terms(self) -> Terms:
+        """The model's licence, if the user named it."""
+        return Terms(self.license or "unknown", self.model, "" if self.license else "name the model's terms with --set engine.license=…")
+
+    def check(self, src: str, tgts: Sequence[str]) -> None:
+        """The languages are known; what the model can do with them is for the checks to say."""
+        for code in (src, *tgts):
+            languages.get(code)
+
+    def count_tokens(self, texts: Sequence[str], src: str) -> list[int]:
+        """A guess that only sizes batches: four bytes to a token."""
+        return [len(text.encode("utf-8")) // 4 + 1 for text in texts]
+
+    def translate_batches(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Output]]]:
+        """Keep `concurrency` requests in flight over all batches; a batch is yielded when its last answer is there."""
+        waiting = {number: len(batch) for number, batch in enumerate(batches)}
+        outputs: dict[int, list[Output | None]] = {number: [None] * len(batch) for number, batch in enumerate(batches)}
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            futures = {
+                pool.submit(self._ask, request): (number, place) for number, batch in enumerate(batches) for place, request in enumerate(batch)
+            }
+            try:
+                for future in as_completed(futures):
+                    number, place = futures[future]
+                    outputs[number][place] = future.result()
+                    waiting[number] -= 1
+                    if not waiting[number]:
+                        yield number, [output for output in outputs.pop(number) if output is not None]
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request body for one segment."""
+        src, tgt = languages.get(request.src), languages.get(request.tgt)
+        terms = request.context.get("terms", {})
+        listed = "".join(f"\nWrite {json.dumps(term, ensure_ascii=False)} as {json.dumps(fixed, ensure_ascii=False)}." for term, fixed in terms.items())
+        system = self._prompt.format(src_name=src.name, src=src.code, tgt_name=tgt.name, tgt=tgt.code, tgt_script=tgt.script, terms=listed)
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": json.dumps({"text": request.text}, ensure_ascii=False)},
+            ],
+            "temperature": self.temperature, "seed": self.seed, "max_tokens": 64 + len(request.text.encode("utf-8")), "logprobs": True,
+        }  # fmt: skip
+        if self.schema:
+            body["response_format"] = _SCHEMA
+        return body
+
+    def _ask(self, request: Request) -> Output:
+        answer = self._post(self.body(request))
+        if isinstance(answer, str):
+            return Output("", "error", error=answer)
+        return parse(answer)
+
+    def _post(self, body: Mapping[str, Any]) -> dict[str, Any] | str:
+        """The server's answer, or what went wrong after all retries; a refusal that no retry can mend stops the run."""
+        key = os.environ.get(self.api_key_env, "")
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        request = urllib.request.Request(f"{self.base_url}/chat/completions", json.dumps(body).encode("utf-8"), headers)
+        problem = ""
+        for attempt in range(self.retries + 1):
+            try:
+                with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
+                    answer = json.load(reply)
+                return answer if isinstance(answer, dict) else "engine_error: the server's answer is not an object"
+            except urllib.error.HTTPError as error:
+                said = " ".join(error.read(300).decode("utf-8", "replace").split())
+                if error.code not in _RETRIED:
+                    raise EngineError(f"{self.base_url}: HTTP {error.code}: {said}") from None
+                problem = f"engine_error: HTTP {error.code}"
+                wait = float(error.headers.get("Retry-After") or 0) if (error.headers.get("Retry-After") or "0").isdigit() else 0.0
+            except (urllib.error.URLError, socket.timeout, ConnectionError, TimeoutError, json.JSONDecodeError) as error:
+                reason = getattr(error, "reason", error)
+                if isinstance(reason, ConnectionRefusedError) and attempt == self.retries:
+                    raise EngineError(f"{self.base_url}: no server answers; start one or name it with --set engine.base_url=…") from None
+                problem, wait = f"engine_error: {type(reason).__name__}", 0.0
+            if attempt < self.retries:
+                time.sleep(max(wait, min(30.0, 0.5 * 2**attempt) * (0.5 + self._jitter.random())))
+        return problem
+
+
+def parse(answer: Mapping[str, Any]) -> Output:
+    """An answer of the chat protocol as an output; anything but one JSON object with a translation is an error."""
+    try:
+        choice = answer["choices"][0]
+        content = choice["message"]["content"] or ""
+    except (KeyError, IndexError, TypeError):
+        return Output("", "error", error="engine_error: the answer has no message")
+    usage = answer.get("usage") or {}
+    counts = {"n_src_tokens": int(usage.get("prompt_tokens") or 0), "n_tgt_tokens": int(usage.get("completion_tokens") or 0)}
+    if choice.get("finish_reason") == "length":
+        return Output("", "length", **counts)
+    text = content.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return Output("", "error", error="engine_error: the answer is not JSON", **counts)
+    if not isinstance(value, dict) or not isinstance(value.get("translation"), str):
+        return Output("", "error", error="engine_error: the answer has no translation", **counts)
+    return Output(value["translation"], score=_mean_logprob(choice), **counts)
+
+
+def _mean_logprob(choice: Mapping[str, Any]) -> float | None:
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    found = [token["logprob"] for token in tokens if isinstance(token.get("logprob"), int | float)]
+    return sum(found) / len(found) if found else None

@@ -1,0 +1,184 @@
+"""Translate distinct segments: memory, token batches, journal, retry ladder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsbuild.engine import Output, TranslationEngine
+from dsbuild.registry import load
+from dsbuild.stage import Result, Shard, Workspace, digest
+from dsbuild.translate.engines import shared_engine
+from dsbuild.translate.journal import Journal, pack, unpack
+from dsbuild.translate.ladder import RUNGS, Attempt, Ladder, Outcome, Query
+from dsbuild.translate.recall import Entry, TranslationMemory
+
+TRANSLATED = pa.schema(
+    [
+        pa.field("uid", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("failure", pa.string(), nullable=False),  # hard failure that stayed, "" if none
+        pa.field("logprob", pa.float64()),  # mean per target token, null where the engine gives none
+        pa.field("n_src_tokens", pa.int32(), nullable=False),
+        pa.field("n_tgt_tokens", pa.int32(), nullable=False),
+        pa.field("n_unknown", pa.int32()),  # source words that the engine does not know, null where it cannot tell
+        pa.field("rung", pa.int8(), nullable=False),  # rung of the retry ladder that the text came from
+        pa.field("terms_missing", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine by name and options. The options do not enter keys: the engine's fingerprint does."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class TranslateSegments:
+    """Translate the distinct segments of a unit into one language.
+
+    batch_tokens: padded source tokens of an engine batch (None: the engine's own); protects: kinds of items that must come out as they
+    went in (None: the engine's own list); terms: fixed translations, source to target; hard: the
+    "module:function" that names threshold-free failures; fallback: tried last, for what still fails hard.
+    """
+
+    src: str
+    tgt: str
+    engine: EngineChoice
+    hard: str
+    batch_tokens: int | None = None
+    protects: tuple[str, ...] | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    fallback: EngineChoice | None = None
+
+    name: ClassVar[str] = "translate"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = True
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """segments (`UNIQUE`) -> out (`TRANSLATED`), row by row."""
+        texts: list[str] = inputs["segments"]["text"].to_pylist()
+        started = time.perf_counter()
+        entries: dict[int, Entry] = {}
+        failures: dict[int, Outcome] = {}
+        n_remembered = 0
+        with Journal(work.scratch() / "journal") as journal:
+            for choice in filter(None, (self.engine, self.fallback)):
+                engine = shared_engine(choice.name, choice.options)
+                memory = TranslationMemory(work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite")
+                todo = [index for index in range(len(texts)) if index not in entries]
+                climb = _Climb(self, engine, journal)
+                known = climb.remembered(memory, [texts[index] for index in todo])
+                entries |= {todo[index]: entry for index, entry in known.items()}
+                n_remembered += len(known)
+                todo = [index for index in todo if index not in entries]
+                fresh, failures = climb.translate(texts, todo)
+                memory.add((texts[index], entry) for index, entry in fresh.items())
+                entries |= fresh
+        rows = [_row(entries.get(index), failures.get(index)) for index in range(len(texts))]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * (len(TRANSLATED) - 1)
+        out = pa.table([inputs["segments"]["uid"], *(pa.array(column) for column in columns)], names=TRANSLATED.names).cast(TRANSLATED)
+        measured = {
+            "segments": float(len(texts)), "remembered": float(n_remembered),
+            "tgt_tokens": float(sum(row[4] for index, row in enumerate(rows))),
+            "src_tokens": float(sum(row[3] for index, row in enumerate(rows))),
+            "engine_seconds": round(time.perf_counter() - started, 3),
+        }  # fmt: skip
+        return Result({"out": [Shard(out)]}, facts={"failed": len(failures)}, measured=measured)
+
+    def _memory_id(self, engine: TranslationEngine) -> str:
+        said = [engine.fingerprint(), self.protects, sorted(self.terms.items()), self.hard, self.version]
+        return digest(json.dumps(said, sort_keys=True, ensure_ascii=False))
+
+
+def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
+    if entry is not None:
+        text, score, n_src, n_tgt, n_unknown, rung, terms = entry
+        return text, "", score, n_src, n_tgt, n_unknown, rung, terms
+    assert failure is not None
+    return failure.text, failure.rule, failure.score, failure.n_src_tokens, failure.n_tgt_tokens, failure.n_unknown, len(RUNGS), 0
+
+
+class _Climb:
+    """One engine's way up the ladder for the segments of a unit."""
+
+    def __init__(self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal) -> None:
+        self.stage = stage
+        self.engine = engine
+        self.journal = journal
+        protects = engine.capabilities.protects if stage.protects is None else stage.protects
+        self.ladder = Ladder(
+            src=stage.src, tgt=stage.tgt, capabilities=engine.capabilities, count=engine.count_tokens, hard=load(stage.hard),
+            protects=protects, terms=stage.terms,
+        )  # fmt: skip
+
+    def remembered(self, memory: TranslationMemory, texts: list[str]) -> dict[int, Entry]:
+        """What the memory knows, as it was when the unit was begun: a resumed unit must form the same batches."""
+        key = f"{self.engine.name}/memory"
+        if key not in self.journal.entries:
+            self.journal.add(key, [[index, *entry] for index, entry in sorted(memory.lookup(texts).items())])
+        return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
+
+    def translate(self, texts: Sequence[str], todo: list[int]) -> tuple[dict[int, Entry], dict[int, Outcome]]:
+        """Entries of what was translated, and the last outcome of what failed on every rung."""
+        fresh: dict[int, Entry] = {}
+        failed: dict[int, Outcome] = {}
+        for number, rung in enumerate(RUNGS):
+            if not todo:
+                break
+            attempts = dict(zip(todo, self.ladder.attempts(rung, [texts[index] for index in todo]), strict=True))
+            outputs = self._ask(rung, {index: attempt for index, attempt in attempts.items() if attempt is not None})
+            for index, answered in outputs.items():
+                attempt = attempts[index]
+                assert attempt is not None
+                outcome = self.ladder.judge(texts[index], attempt, answered)
+                if outcome.rule:
+                    failed[index] = outcome
+                else:
+                    missing = self.ladder.terms_missing(texts[index], outcome.text)
+                    fresh[index] = (
+                        outcome.text, outcome.score, outcome.n_src_tokens, outcome.n_tgt_tokens, outcome.n_unknown, number, missing,
+                    )  # fmt: skip
+            todo = [index for index in todo if index not in fresh]
+        return fresh, {index: failed[index] for index in todo}
+
+    def _ask(self, rung: str, attempts: Mapping[int, Attempt]) -> dict[int, list[Output]]:
+        """The outputs of every query of the attempts, in order, from the journal or the engine."""
+        queries = [(index, query) for index, attempt in attempts.items() for query in attempt.queries()]
+        batches = self._batches([query for _, query in queries])
+        keys = [f"{self.engine.name}/{rung}/{number}/{self._batch_id(queries, batch)}" for number, batch in enumerate(batches)]
+        missing = [number for number, key in enumerate(keys) if key not in self.journal.entries]
+        requests = [[queries[place][1].request for place in batches[number]] for number in missing]
+        for done, outputs in self.engine.translate_batches(requests) if requests else ():
+            self.journal.add(keys[missing[done]], pack(outputs))
+        answers: dict[int, Output] = {}
+        for key, batch in zip(keys, batches, strict=True):
+            answers |= dict(zip(batch, unpack(self.journal.entries[key]), strict=True))
+        collected: dict[int, list[Output]] = {index: [] for index in attempts}
+        for place, (index, _) in enumerate(queries):
+            collected[index].append(answers[place])
+        return collected
+
+    def _batch_id(self, queries: Sequence[tuple[int, Query]], batch: Sequence[int]) -> str:
+        return digest(*(f"{queries[place][1].request.beam}\n{queries[place][1].request.text}" for place in batch))
+
+    def _batches(self, queries: Sequence[Query]) -> list[list[int]]:
+        """Longest first, as many to a batch as the padded token budget holds: a pure function of the queries."""
+        lengths = self.engine.count_tokens([query.request.text for query in queries], self.stage.src)
+        order = sorted(range(len(queries)), key=lambda place: (-lengths[place], place))
+        budget = self.stage.batch_tokens or self.engine.capabilities.batch_tokens
+        batches: list[list[int]] = []
+        for place in order:
+            if batches and (len(batches[-1]) + 1) * max(1, lengths[batches[-1][0]]) <= budget:
+                batches[-1].append(place)
+            else:
+                batches.append([place])
+        return batches
