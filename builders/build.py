@@ -12,6 +12,7 @@ from typing import Any
 from dsbuild import executors, files, release, run
 from dsbuild.builders import draft, examples
 from dsbuild.builders.guard import stop_if_bad
+from dsbuild.builders.recipes import find
 from dsbuild.builders.translated import TranslateRecipe, prepare
 from dsbuild.errors import RecipeError
 from dsbuild.recipe import apply_settings, read_yaml, validate
@@ -26,6 +27,7 @@ class Built:
     """What a run hands to the command line."""
 
     manifest: Mapping[str, Any]
+    notes: Sequence[str]
     summary: Mapping[str, Any]
     samples: Sequence[Mapping[str, str]]
 
@@ -45,6 +47,7 @@ def share(text: str) -> float:
 
 def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> TranslateRecipe:
     """A recipe from a file, then options by dotted key (None: not given), then `--set` settings."""
+    path = find(path) if path else None
     values, lines = read_yaml(path) if path else ({}, {})
     given = {key: value for key, value in options.items() if value is not None}
     for key, value in given.items():
@@ -90,5 +93,9 @@ def run_build(recipe: TranslateRecipe, out: Path | None, store: Path, executor: 
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(prepared, progress, manifest, folder)
-    return Built(manifest, summary, examples.pick(folder, prepared))
+        warnings = [warning for record in progress.done["sound"] for warning in record.facts["warnings"]]
+        left_out = [f"--limit leaves out {number:,} rows of {table}" for record in progress.done.get("limit", ()) for table, number in record.facts["left_out"].items()]
+        terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
+    notes = [*prepared.notes(), *warnings, *left_out, *terms]
+    return Built(manifest, notes, summary, examples.pick(folder, prepared))
 

@@ -17,6 +17,7 @@ from dsbuild.builders.translated import ID_COLUMNS, Prepared
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import VERDICTS, digest
+from dsbuild.store import UnitRecord
 from dsbuild.tables import CORPUS, QRELS, QUERIES
 from dsbuild.translate.assemble import SEGMENT_MAP
 
@@ -147,7 +148,7 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
         stages.append(
             {
                 "node": node.name, "stage": node.stage.name, "version": node.stage.version,
-                "units": len(records), "counts": asdict(run.total(records)),
+                "units": len(records), "counts": asdict(run.total(records)), "rows_out": _rows_out(records),
                 "keys": digest(*(record.key for record in records)),
             }
         )  # fmt: skip
@@ -166,6 +167,15 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     }
     facts["build_key"] = digest(str(facts))
     return facts
+
+
+def _rows_out(records: Sequence[UnitRecord]) -> dict[str, int]:
+    """Rows that the units wrote, by output."""
+    rows: Counter[str] = Counter()
+    for record in records:
+        for name, shards in record.outputs.items():
+            rows[name] += sum(shard.rows for shard in shards)
+    return dict(sorted(rows.items()))
 
 
 def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:

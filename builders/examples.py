@@ -28,7 +28,7 @@ def pick(folder: Path, prepared: Prepared) -> list[Mapping[str, str]]:
             for shard in itertools.islice(release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table], "text"]), 1):
                 rows = shard.slice(0, _LOOK_AT)
                 for row_id, text in zip(rows[ID_COLUMNS[table]].to_pylist(), rows["text"].to_pylist(), strict=True):
-                    found.append((xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}"), lang, table, row_id, text))
+                    found.append((xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}".encode()), lang, table, row_id, text))
         best += sorted(found)[:wanted]
     best = best[:N_SAMPLES]
     sources = _sources(folder, prepared.src, {(table, row_id) for _, _, table, row_id, _ in best})

@@ -142,13 +142,15 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import RECIPES, SOURCES
+    from dsbuild.builders import SOURCES, recipes
     from dsbuild.filters import FILTERS
     from dsbuild.translate import ENGINES
 
-    registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "recipes": RECIPES}
+    registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS}
     if kind == "languages":
-        return [{"name": one.code, "about": f"{one.name} ({one.script})"} for one in languages.all_languages()]
+        return [{"name": code, "about": f"{languages.get(code).name} ({languages.get(code).script})"} for code in languages.codes()]
+    if kind == "recipes":
+        return [{"name": name, "about": about} for name, about in recipes.named().items()]
     if kind not in registries:
         raise UnknownName("kind of names", kind, _KINDS)
     registry = registries[kind]

@@ -115,9 +115,10 @@ def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[Block]:
             try:
                 block.data.decode("utf-8")
             except UnicodeDecodeError as error:
+                byte = block.data[error.start]
                 raise SourceError(
-                    f"{path}:{block.line_at(error.start)}: invalid UTF-8 (byte 0x{block.data[error.start]:02x}) in the line that "
-                    f"begins {block.head_at(error.start)}; convert the file with iconv, or mend that line"
+                    f"{path}:{block.line_at(error.start)}: invalid UTF-8 (byte 0x{byte:02x}) in the line that begins "
+                    f"{block.head_at(error.start)}; convert the file with iconv, or mend that line"
                 ) from None
         yield block
 

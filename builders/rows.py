@@ -115,7 +115,8 @@ def _tsv_slow(file: TableFile, block: Block, skip: int) -> Chunk:
             what = "tabs" if file.format == "tsv" else "white space"
             raise SourceError(
                 f"{file.path}:{number}: {len(fields)} columns (id {fields[0][:60]!r}) where {len(file.names)} are "
-                f"expected ({', '.join(file.names)}); columns stand between {what}, so a text must hold no tab or line end"
+                f"expected ({', '.join(file.names)}); columns stand between {what}, "
+                "so a text must hold no tab or line end"
             )
         lines.append(number)
         rows.append(fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -90,13 +90,14 @@ class TranslateRecipe(Section):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe with everything checked that can be checked before work starts."""
+    """A recipe with everything checked that can be checked before work starts; `notes` tells what the reader noticed."""
 
     recipe: TranslateRecipe
     src: str
     nodes: list[Node]
     source_facts: SourceFacts
     tables: Mapping[str, Input]
+    notes: Callable[[], list[str]]
     terms: Mapping[str, Terms]
     fingerprints: Mapping[str, Mapping[str, Any]]
 
@@ -130,7 +131,7 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     glossary = load_glossary(recipe.glossary, facts.lang, recipe.langs) if recipe.glossary else {}
     nodes, tables = _nodes(recipe, source, facts, engines, glossary)
     return Prepared(
-        recipe, facts.lang, nodes, facts, tables,
+        recipe, facts.lang, nodes, facts, tables, source.notes,
         {name: one.terms() for name, one in engines.items()}, {name: one.fingerprint() for name, one in engines.items()},
     )  # fmt: skip
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from dsbuild import languages
 from dsbuild.recipe import to_yaml
 
 if TYPE_CHECKING:
@@ -61,6 +60,11 @@ def cell(value: object) -> str:
     return text
 
 
+def _hub_language(code: str) -> str:
+    """The Hub takes ISO 639 codes: the language part of BCP-47 is one."""
+    return code.split("-")[0]
+
+
 def _sizes(written: Sequence[Written]) -> list[dict[str, Any]]:
     rows = []
     for one in written:
@@ -81,7 +85,7 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
     hub_license = license_name if license_name in _HUB_LICENSES else "other"
     total = sum(one.part.n_rows for one in written if one.part.config)
     data = DatasetCardData(
-        language=[languages.get(lang).iso639_1_or_3 for lang in manifest["languages"]],
+        language=list(dict.fromkeys(_hub_language(lang) for lang in manifest["languages"])),
         license=hub_license,
         pretty_name=manifest["recipe"].get("release", {}).get("pretty_name") or manifest["name"],
         size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1T")],

@@ -127,6 +127,8 @@ def _build(recipe: Any, out: Path | None, store: Path, executor: str, workers: i
     reporter = console.reporter(sys.stderr)
     with reporter:
         result = build.run_build(recipe, out, store, executor, workers, reporter)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
     _print(output, result.summary, lambda: console.print_summary(result.summary, result.samples))
 
 

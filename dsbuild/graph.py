@@ -69,8 +69,8 @@ class Unit:
 
     @property
     def rows(self) -> int:
-        """Rows of the unit's own (aligned) inputs."""
-        return sum(ref.rows for ref in self.inputs.values() if isinstance(ref, ShardRef))
+        """Rows of the unit's first aligned input: its input keys, unless the stage counts them itself."""
+        return next((ref.rows for ref in self.inputs.values() if isinstance(ref, ShardRef)), 0)
 
     def load(self) -> dict[str, Any]:
         """The inputs as the stage wants them: tables for aligned shards, `Shards` for whole tables."""

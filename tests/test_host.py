@@ -80,7 +80,7 @@ def test_errors_keep_class_and_message(engine: HostedEngine, target: str, kind: 
 
 
 def test_an_error_while_translating_ends_the_call_and_not_the_engine(engine: HostedEngine) -> None:
-    with pytest.raises(EngineError, match="^upper: no$"):
+    with pytest.raises(EngineError, match=r"^upper: no$"):
         list(engine.translate_batches(batches("a", "b", "FAIL", "c")))
     assert translate(engine, batches("a"))[0][0].text == "A"
 

@@ -61,9 +61,13 @@ def test_which_model_serves_which_pair(model: str, src: str, tgt: str, serves: b
 def test_recommendations_name_the_made_for_and_the_freer() -> None:
     found = models.recommend("en", ["hi", "mr", "es"])
     assert [entry.id for entry in found] == [
-        "ai4bharat/indictrans2-en-indic-1B", "Helsinki-NLP/opus-mt-en-hi", "Helsinki-NLP/opus-mt-en-es",
-        "facebook/m2m100_418M", "facebook/m2m100_1.2B", "google/madlad400-3b-mt",
-    ]  # fmt: skip
+        "ai4bharat/indictrans2-en-indic-1B",
+        "Helsinki-NLP/opus-mt-en-hi",
+        "Helsinki-NLP/opus-mt-en-es",
+        "facebook/m2m100_418M",
+        "facebook/m2m100_1.2B",
+        "google/madlad400-3b-mt",
+    ]
     assert found[0].tgts == ("hi", "mr")
     assert found[0].license == "MIT"
     assert [entry.id for entry in models.recommend("en", ["hi"], "facebook/m2m100_418M")] == [
@@ -168,10 +172,21 @@ def m2m100(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model"))
     tokenizer.save_pretrained(folder)
     config = M2M100Config(
-        vocab_size=len(vocabulary) + len(tokenizer.lang_token_to_id) + 8, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=128,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2, scale_embedding=True,
-    )  # fmt: skip
+        vocab_size=len(vocabulary) + len(tokenizer.lang_token_to_id) + 8,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=128,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        scale_embedding=True,
+    )
     model = M2M100ForConditionalGeneration(config).eval()
     sharpen(model, 4.0, seed=2)
     embeddings = model.model.shared.weight.data  # tied with the output: some texts must end, and codes not be said
@@ -199,9 +214,14 @@ def test_greedy_output_equals_that_of_transformers(m2m100: Path, tmp_path: Path)
             n_tokens = ids["input_ids"].shape[1]
             with torch.no_grad():
                 out = reference.generate(
-                    **ids, forced_bos_token_id=tokenizer.get_lang_id("hi"), num_beams=1, do_sample=False, max_new_tokens=int(0.3 * n_tokens) + 21,
-                    return_dict_in_generate=True, output_logits=True,
-                )  # fmt: skip
+                    **ids,
+                    forced_bos_token_id=tokenizer.get_lang_id("hi"),
+                    num_beams=1,
+                    do_sample=False,
+                    max_new_tokens=int(0.3 * n_tokens) + 21,
+                    return_dict_in_generate=True,
+                    output_logits=True,
+                )
             tokens = out.sequences[0, 2:].tolist()  # after the start token and the language
             logs = [
                 torch.log_softmax(step[0].float(), -1)[token].item()
@@ -268,14 +288,30 @@ def test_marian_from_a_checkpoint(tmp_path: Path) -> None:
         vocabulary = {token: number for number, token in enumerate(tokens)}
         (folder / "vocab.json").write_text(json.dumps(vocabulary))
         MarianTokenizer(
-            str(folder / "source.spm"), str(folder / "target.spm"), str(folder / "vocab.json"), source_lang="en", target_lang="hi",
-        ).save_pretrained(folder)  # fmt: skip
+            str(folder / "source.spm"),
+            str(folder / "target.spm"),
+            str(folder / "vocab.json"),
+            source_lang="en",
+            target_lang="hi",
+        ).save_pretrained(folder)
         pad = vocabulary["<pad>"]
         config = MarianConfig(
-            vocab_size=len(tokens), d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
-            encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=64, pad_token_id=pad, eos_token_id=vocabulary["</s>"],
-            decoder_start_token_id=pad, bos_token_id=None, forced_eos_token_id=vocabulary["</s>"], scale_embedding=True,
-        )  # fmt: skip
+            vocab_size=len(tokens),
+            d_model=32,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=64,
+            pad_token_id=pad,
+            eos_token_id=vocabulary["</s>"],
+            decoder_start_token_id=pad,
+            bos_token_id=None,
+            forced_eos_token_id=vocabulary["</s>"],
+            scale_embedding=True,
+        )
         model = MarianMTModel(config).eval()
         sharpen(model, 1.5, seed=2)
         model.save_pretrained(folder)

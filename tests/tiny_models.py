@@ -29,9 +29,15 @@ def train_spm(sentences: Sequence[str] = SENTENCES, vocab_size: int = 90, **opti
 
     model = io.BytesIO()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=model, vocab_size=vocab_size, hard_vocab_limit=False,
-        character_coverage=1.0, minloglevel=2, num_threads=1, **options,
-    )  # fmt: skip
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        minloglevel=2,
+        num_threads=1,
+        **options,
+    )
     return model.getvalue()
 
 
@@ -40,12 +46,25 @@ def pieces(model: bytes) -> list[str]:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=model)
-    return [processor.id_to_piece(number) for number in range(processor.get_piece_size()) if not processor.is_control(number)
-            and not processor.is_unknown(number)]  # fmt: skip
+    return [
+        processor.id_to_piece(number)
+        for number in range(processor.get_piece_size())
+        if not processor.is_control(number) and not processor.is_unknown(number)
+    ]
 
 
-def write_model(folder: Path, source: Sequence[str], target: Sequence[str] | None = None, *, seed: int = 0, eos_bias: float = 2.0,
-                spread: float = 1.5, positions: int = 0, spec: str = "TransformerSpec", **config: object) -> Path:  # fmt: skip
+def write_model(
+    folder: Path,
+    source: Sequence[str],
+    target: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    eos_bias: float = 2.0,
+    spread: float = 1.5,
+    positions: int = 0,
+    spec: str = "TransformerSpec",
+    **config: object,
+) -> Path:
     """Write a random one-layer Transformer in CTranslate2's format 6.
 
     eos_bias: added to the end token's logit (20: ends at once, -20: never); positions: size of a stored position
@@ -105,8 +124,14 @@ def write_model(folder: Path, source: Sequence[str], target: Sequence[str] | Non
             file.write(_string(name) + struct.pack("<B", len(shape)) + struct.pack(f"<{len(shape)}I", *shape))
             file.write(struct.pack("<BI", kind, len(data)) + data)
         file.write(struct.pack("<I", 0))
-    said = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "decoder_start_token": "</s>", "add_source_eos": False,
-            "add_source_bos": False} | config  # fmt: skip
+    said = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "decoder_start_token": "</s>",
+        "add_source_eos": False,
+        "add_source_bos": False,
+    } | config
     (folder / "config.json").write_text(json.dumps(said))
     if target is None:
         (folder / "shared_vocabulary.json").write_text(json.dumps(list(source)))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsbuild.stage import Result, Shard, Workspace
+from dsbuild.stage import Counts, Result, Shard, Workspace
 
 SEGMENT_MAP = pa.schema(
     [
@@ -65,7 +65,7 @@ class AssembleRows:
         for name in joined.column_names:
             if name not in ("uid", "text", "failure"):
                 out = out.append_column(name, _to_rows(name, joined[name], row_of, weights, len(rows)))
-        return Result({"out": [Shard(out)], "map": [Shard(mapped)]})
+        return Result({"out": [Shard(out)], "map": [Shard(mapped)]}, counts=Counts(len(rows), len(rows)))
 
     def _texts(self, rows: pa.Table, segments: pa.Table, joined: pa.Table) -> tuple[dict[str, list[str]], list[str], pa.Table]:
         """The new text of every field, the first failure of every row, and the map of segments."""

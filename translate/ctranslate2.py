@@ -51,13 +51,33 @@ class CTranslate2Engine:
     )
     default_model: ClassVar[str] = models.DEFAULT
 
-    def __init__(self, model: str = "", models_dir: str = "", device: str = "auto", compute_type: str = "int8", beam: int = 1,
-                 workers: int = 0, intra_threads: int = 1, family: str = "", tokenizer: str = "", pair: str = "",
-                 max_tokens: int = 0, max_ratio: float = 3.0, max_extra: int = 20, length_penalty: float = 1.0,
-                 placeholder: str = "") -> None:  # fmt: skip
-        for option, value, least in (("beam", beam, 1), ("workers", workers, 0), ("intra_threads", intra_threads, 0),
-                                     ("max_tokens", max_tokens, 0), ("max_ratio", max_ratio, 0.1), ("max_extra", max_extra, 1),
-                                     ("length_penalty", length_penalty, 0)):  # fmt: skip
+    def __init__(
+        self,
+        model: str = "",
+        models_dir: str = "",
+        device: str = "auto",
+        compute_type: str = "int8",
+        beam: int = 1,
+        workers: int = 0,
+        intra_threads: int = 1,
+        family: str = "",
+        tokenizer: str = "",
+        pair: str = "",
+        max_tokens: int = 0,
+        max_ratio: float = 3.0,
+        max_extra: int = 20,
+        length_penalty: float = 1.0,
+        placeholder: str = "",
+    ) -> None:
+        for option, value, least in (
+            ("beam", beam, 1),
+            ("workers", workers, 0),
+            ("intra_threads", intra_threads, 0),
+            ("max_tokens", max_tokens, 0),
+            ("max_ratio", max_ratio, 0.1),
+            ("max_extra", max_extra, 1),
+            ("length_penalty", length_penalty, 0),
+        ):
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
                 raise RecipeError(f"engine.{option}: {value!r} must be a number of at least {least}")
         self._folder = ModelFolder(models.find(model or self.default_model, models_dir), family)

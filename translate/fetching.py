@@ -43,7 +43,8 @@ def pull(model: str, *, revision: str = "main", models_dir: str | Path = "") -> 
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
         raise EngineError(
-            f"cannot fetch {model} from the Hugging Face Hub ({reason}): with no network, copy its folder here and pass --model DIR"
+            f"cannot fetch {model} from the Hugging Face Hub ({reason}): with no network, copy its folder here "
+            "and pass --model DIR"
         ) from None
     if weights == ["model.bin"]:
         row = lookup(model)
@@ -144,7 +145,8 @@ def _checkpoint_kind(checkpoint: Path) -> str:
         raise EngineError(f"{checkpoint}: {INDICTRANS2_PORT}")
     if kind not in ("m2m_100", "marian", "t5", "mt5", "umt5"):
         raise EngineError(
-            f"{checkpoint}: {kind or 'an unknown'} model; `models convert` takes NLLB and M2M100 (m2m_100), OPUS-MT (marian), MADLAD (t5)"
+            f"{checkpoint}: {kind or 'an unknown'} model; `models convert` takes NLLB and M2M100 (m2m_100), "
+            "OPUS-MT (marian), MADLAD (t5)"
         )
     if (
         kind in ("m2m_100", "t5")

@@ -14,9 +14,16 @@ from functools import cache
 
 DEVANAGARI = 0x0900
 _BLOCKS = {
-    "Deva": 0x0900, "Beng": 0x0980, "Guru": 0x0A00, "Gujr": 0x0A80, "Orya": 0x0B00,
-    "Taml": 0x0B80, "Telu": 0x0C00, "Knda": 0x0C80, "Mlym": 0x0D00,
-}  # fmt: skip
+    "Deva": 0x0900,
+    "Beng": 0x0980,
+    "Guru": 0x0A00,
+    "Gujr": 0x0A80,
+    "Orya": 0x0B00,
+    "Taml": 0x0B80,
+    "Telu": 0x0C00,
+    "Knda": 0x0C80,
+    "Mlym": 0x0D00,
+}
 _MOVED = 0x70
 _DANDAS = (0x0964, 0x0965)
 
@@ -36,12 +43,20 @@ _OWN: dict[str, dict[str, str]] = {
     "Deva": {"\u0972": "\u090f", "|": "\u0964", **_NUKTA},
     "Beng": {"|": "\u0964", "\u09f7": "\u0964"},
     "Guru": {
-        "|": "\u0964", "\u0a05\u0a3e": "\u0a06", "\u0a72\u0a3f": "\u0a07", "\u0a72\u0a40": "\u0a08", "\u0a73\u0a41": "\u0a09",
-        "\u0a73\u0a42": "\u0a0a", "\u0a72\u0a47": "\u0a0f", "\u0a05\u0a48": "\u0a10", "\u0a73\u0a4b": "\u0a13", "\u0a05\u0a4c": "\u0a14",
+        "|": "\u0964",
+        "\u0a05\u0a3e": "\u0a06",
+        "\u0a72\u0a3f": "\u0a07",
+        "\u0a72\u0a40": "\u0a08",
+        "\u0a73\u0a41": "\u0a09",
+        "\u0a73\u0a42": "\u0a0a",
+        "\u0a72\u0a47": "\u0a0f",
+        "\u0a05\u0a48": "\u0a10",
+        "\u0a73\u0a4b": "\u0a13",
+        "\u0a05\u0a4c": "\u0a14",
     },
     "Orya": {"\u0b05\u0b3e": "\u0b06", "\u0b0f\u0b57": "\u0b10", "\u0b13\u0b57": "\u0b14", "\u0b35": "\u0b2c"},
     "Mlym": {"\u0d57": "\u0d4c"},
-}  # fmt: skip
+}
 
 
 def normalise(text: str, script: str) -> str:

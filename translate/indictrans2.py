@@ -24,7 +24,8 @@ from dsbuild.translate.pieces import Decoded, Encoded, fill_unknown, join_pieces
 from dsbuild.translate.word_spacing import join_english, join_indic, plain_punctuation, space_english, space_indic
 
 CODES = {
-    "as": "asm_Beng", "bn": "ben_Beng", "brx": "brx_Deva", "doi": "doi_Deva", "en": "eng_Latn", "gom": "gom_Deva", "gu": "guj_Gujr",
+    "as": "asm_Beng", "bn": "ben_Beng", "brx": "brx_Deva", "doi": "doi_Deva", "en": "eng_Latn", "gom": "gom_Deva",
+    "gu": "guj_Gujr",
     "hi": "hin_Deva", "kn": "kan_Knda", "ks": "kas_Arab", "ks-Deva": "kas_Deva", "mai": "mai_Deva",
     "ml": "mal_Mlym", "mni": "mni_Beng", "mni-Mtei": "mni_Mtei", "mr": "mar_Deva", "ne": "npi_Deva",
     "or": "ory_Orya", "pa": "pan_Guru", "sa": "san_Deva", "sat": "sat_Olck", "sd": "snd_Arab", "sd-Deva": "snd_Deva",
@@ -145,7 +146,8 @@ class IndicTrans2Tokenizer:
         wanted = tuple("en" if self.tag(lang) == "eng_Latn" else "indic" for lang in (src, tgt))
         if (self.direction and self.direction != wanted) or wanted == ("en", "en"):
             raise EngineError(
-                f"{self.folder.path.name}: this IndicTrans2 folder translates {'-'.join(self.direction)}, not {src}-{tgt}"
+                f"{self.folder.path.name}: this IndicTrans2 folder translates {'-'.join(self.direction)}, "
+                f"not {src}-{tgt}"
             )
 
     def encode(self, text: str, src: str, tgt: str) -> Encoded:

@@ -146,11 +146,13 @@ class ModelFolder:
             raise EngineError(f"{path}: {INDICTRANS2_PORT}")
         if any((path / name).exists() for name in _CHECKPOINTS):
             raise EngineError(
-                f"{path}: a transformers checkpoint ({kind}), not a CTranslate2 model: run `dsbuild models convert {path}`"
+                f"{path}: a transformers checkpoint ({kind}), not a CTranslate2 model: "
+                f"run `dsbuild models convert {path}`"
             )
         if any(path.glob("*.npz")):
             raise EngineError(
-                f"{path}: a Marian model in its own format; take its transformers form (Helsinki-NLP/opus-mt-…) and `dsbuild models convert` that"
+                f"{path}: a Marian model in its own format; take its transformers form "
+                "(Helsinki-NLP/opus-mt-…) and `dsbuild models convert` that"
             )
         raise EngineError(f"{path}: no CTranslate2 model here (no model.bin)")
 
@@ -167,7 +169,8 @@ class ModelFolder:
         if self.config.get("model_type") == "m2m_100" or self.note.get("family") in ("nllb", "m2m100"):
             raise EngineError(
                 f"{self.path}: an NLLB or M2M100 model whose vocabulary has no language codes (converted with the "
-                "SentencePiece file alone, so every prefix would be an unknown token): convert it again with the whole tokenizer"
+                "SentencePiece file alone, so every prefix would be an unknown token): convert it again with the whole "
+                "tokenizer"
             )
         return "marian" if (self.path / "source.spm").is_file() and (self.path / "target.spm").is_file() else "plain"
 
@@ -184,8 +187,9 @@ class ModelFolder:
 
 
 INDICTRANS2_PORT = (
-    "the transformers form of IndicTrans2 is its own code, which CTranslate2's converter does not know; take AI4Bharat's "
-    "ready CTranslate2 folder (model.bin with vocab/model.SRC and vocab/model.TGT) and pass it with --model DIR"
+    "the transformers form of IndicTrans2 is its own code, which CTranslate2's converter does not know; take "
+    "AI4Bharat's ready CTranslate2 folder (model.bin with vocab/model.SRC and vocab/model.TGT) and pass it "
+    "with --model DIR"
 )
 
 

@@ -120,10 +120,10 @@ def known() -> tuple[KnownModel, ...]:
     """The table of known models, in its order."""
     text = importlib.resources.files("dsbuild.translate").joinpath("known_models.yaml").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = yaml.safe_load(text)
-    return tuple(
-        KnownModel(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in rows
-    )
+    for row in rows:
+        if isinstance(row["languages"], list):
+            row["languages"] = tuple(row["languages"])
+    return tuple(KnownModel(**row) for row in rows)
 
 
 def lookup(model_id: str) -> KnownModel | None:
@@ -164,8 +164,9 @@ def find(model: str, models_dir: str | Path = "") -> Path:
     if row is not None and row.form == "folder":
         raise EngineError(f"model {model} is not in {path.parent}: {INDICTRANS2_PORT}")
     raise EngineError(
-        f"model {model} is neither a folder nor in the model store {path.parent}: with network, run `dsbuild models convert {model}` "
-        "(or `dsbuild models pull ID` for a ready CTranslate2 folder); with none, --engine memory, apertium or mini"
+        f"model {model} is neither a folder nor in the model store {path.parent}: with network, run "
+        f"`dsbuild models convert {model}` (or `dsbuild models pull ID` for a ready CTranslate2 folder); "
+        "with none, --engine memory, apertium or mini"
     )
 
 

@@ -108,7 +108,8 @@ class PieceTokenizer:
     def refuse(self, lang: str, token: str) -> EngineError:
         """The error for a language that the vocabulary does not have."""
         return EngineError(
-            f"{self.folder.path.name}: this {self.folder.family} model does not know {lang} (no {token} in its vocabulary)"
+            f"{self.folder.path.name}: this {self.folder.family} model does not know {lang} "
+            f"(no {token} in its vocabulary)"
         )
 
 

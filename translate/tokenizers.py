@@ -215,7 +215,8 @@ def check_pair(folder: ModelFolder, pair: str, src: str, tgt: str) -> None:
         said = f"{match[1]}-{match[2]}"
     if not said:
         raise EngineError(
-            f"{folder.path.name}: a {folder.family} model does not tell its languages: say them with --set engine.pair={src}-{tgt}"
+            f"{folder.path.name}: a {folder.family} model does not tell its languages: "
+            f"say them with --set engine.pair={src}-{tgt}"
         )
     if (match := _PAIR.fullmatch(said)) is None:
         raise RecipeError(f"engine.pair: {said!r} is not SRC-TGT, such as en-hi")

@@ -44,7 +44,7 @@ def key(text: str) -> str:
 
 def digest(text: str) -> int:
     """A fixed number of a sentence, for choosing by hash."""
-    return xxhash.xxh3_64_intdigest(key(text))
+    return xxhash.xxh3_64_intdigest(key(text).encode())
 
 
 def read_table(path: Path, origin: str) -> Iterator[Group]:
