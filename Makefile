@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check mini bench readme clean
+.PHONY: demo test check wheel readme readme-check mini clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,15 @@ check: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Build the wheel, install it alone in a new environment outside the checkout, and use it.
+wheel: $(VENV)/core
+	rm -rf build dist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+	$(BIN)/python .ci/wheel.py dist/*.whl
+
+readme-check: $(VENV)/core
+	$(BIN)/python docs/readme.py --check
 
 mini: $(VENV)/test
 	$(BIN)/python -m dsbuild.translate.mini.train

@@ -65,7 +65,11 @@ def command(work: Path, out: Path, store: Path, workers: int) -> list[str]:
 def run(arguments: list[str], environment: dict[str, str] | None = None, kill_after_s: float | None = None) -> bool:
     """Run to the end, or kill; returns whether it was killed while it ran. A run that fails by itself raises."""
     process = subprocess.Popen(
-        arguments, env={**os.environ, **(environment or {})}, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        arguments,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     if kill_after_s is not None:
         try:
@@ -85,7 +89,9 @@ def digest(folder: Path) -> str:
     state = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            state.update(path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            state.update(
+                path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
+            )
     return state.hexdigest()
 
 
@@ -134,7 +140,11 @@ def main() -> int:
         "wall_s": round(wall, 2), "instants": options.instants, "hit_running_work": round(share, 3),
         "failpoints": len(cases) - options.instants, "failpoints_reached": reached, "different": different,
     }  # fmt: skip
-    print(json.dumps(report) if options.format == "json" else "\n".join(f"{key}: {value}" for key, value in report.items()))
+    print(
+        json.dumps(report)
+        if options.format == "json"
+        else "\n".join(f"{key}: {value}" for key, value in report.items())
+    )
     return 0 if share >= 0.8 and not different else 1
 
 

@@ -79,14 +79,18 @@ def plan_build(recipe: TranslateRecipe, store: Path) -> dict[str, Any]:
     }
 
 
-def run_build(recipe: TranslateRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter) -> Built:
+def run_build(
+    recipe: TranslateRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
+) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
     chosen = executors.make(executor, workers)
     release.check_folder(folder)
     with ExitStack() as stack:
         lock = folder.with_name(f".{folder.name}.lock")
-        stack.enter_context(files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out"))
+        stack.enter_context(
+            files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
+        )
         prepared = prepare(recipe, store / "digests")
         kept = Store(store)
         stop_if_bad(prepared, kept, reporter)
@@ -94,8 +98,11 @@ def run_build(recipe: TranslateRecipe, out: Path | None, store: Path, executor: 
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(prepared, progress, manifest, folder)
         warnings = [warning for record in progress.done["sound"] for warning in record.facts["warnings"]]
-        left_out = [f"--limit leaves out {number:,} rows of {table}" for record in progress.done.get("limit", ()) for table, number in record.facts["left_out"].items()]
+        left_out = [
+            f"--limit leaves out {number:,} rows of {table}"
+            for record in progress.done.get("limit", ())
+            for table, number in record.facts["left_out"].items()
+        ]
         terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
     notes = [*prepared.notes(), *warnings, *left_out, *terms]
     return Built(manifest, notes, summary, examples.pick(folder, prepared))
-

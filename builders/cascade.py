@@ -34,7 +34,9 @@ class Cascade:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """`<lang>.<table>` (decided rows) and qrels -> `<lang>.qrels` and `<lang>.<table>` (`EXTRA`: further dropped ids)."""
-        gone = {(lang, table): _gone(inputs[f"{lang}.{table}"], IDS[table]) for lang in self.langs for table in self.tables}
+        gone = {
+            (lang, table): _gone(inputs[f"{lang}.{table}"], IDS[table]) for lang in self.langs for table in self.tables
+        }
         extra: dict[tuple[str, str], dict[str, str]] = {key: {} for key in gone}
         if self.parallel:
             for table in self.tables:
@@ -52,7 +54,9 @@ class Cascade:
                     missing = everywhere - extra[lang, "queries"].keys() - gone[lang, "queries"]
                     extra[lang, "queries"] |= dict.fromkeys(sorted(missing), "parallel")
         verdicts = [
-            verdict(table, lang, row_id, self.name, "dropped", rule) for (lang, table), rows in extra.items() for row_id, rule in rows.items()
+            verdict(table, lang, row_id, self.name, "dropped", rule)
+            for (lang, table), rows in extra.items()
+            for row_id, rule in rows.items()
         ]
         outputs: dict[str, Any] = {}
         kept = orphaned = 0
@@ -73,7 +77,11 @@ class Cascade:
         return Result(outputs, verdicts, Counts(kept + orphaned, kept, orphaned))
 
     def _without_positive(
-        self, qrels: Shards, lang: str, gone: Mapping[tuple[str, str], set[str]], extra: Mapping[tuple[str, str], Mapping[str, str]]
+        self,
+        qrels: Shards,
+        lang: str,
+        gone: Mapping[tuple[str, str], set[str]],
+        extra: Mapping[tuple[str, str], Mapping[str, str]],
     ) -> list[str]:
         """Kept queries that had a positive and have none left."""
         absent = {table: gone.get((lang, table), set()) | extra.get((lang, table), {}).keys() for table in IDS}

@@ -33,7 +33,6 @@ class Rows:
 
     paths: Sequence[Path]
     mask: Mask | None = None
-    columns: tuple[str, ...] | None = None
 
     def __iter__(self) -> Iterator[pa.Table]:
         for path in self.paths:
@@ -45,15 +44,23 @@ class Rows:
         counts: Counter[str] = Counter()
         for table in self:
             if "split" in table.column_names:
-                counts.update({entry["values"]: entry["counts"] for entry in pc.value_counts(table["split"]).to_pylist()})
+                counts.update(
+                    {entry["values"]: entry["counts"] for entry in pc.value_counts(table["split"]).to_pylist()}
+                )
             else:
                 counts[default] += table.num_rows
         return dict(sorted(counts.items())) or {default: 0}
 
-    def of_split(self, split: str) -> Iterator[pa.Table]:
+    def of_split(self, split: str) -> Rows:
         """The rows of one split."""
-        for table in self:
-            yield table.filter(pc.equal(table["split"], split)) if "split" in table.column_names else table
+
+        def chosen(table: pa.Table) -> pa.ChunkedArray:
+            inside = (
+                pc.equal(table["split"], split) if "split" in table.column_names else pa.repeat(True, table.num_rows)
+            )
+            return pc.and_(inside, self.mask(table)) if self.mask else inside
+
+        return Rows(self.paths, chosen)
 
 
 def write_draft(out: Path, prepared: Prepared, progress: Progress) -> dict[str, Any]:
@@ -80,33 +87,55 @@ def _language_parts(prepared: Prepared, progress: Progress) -> Iterator[release.
             dropped = _schema(gone, table, extra=("failure", "fate"))
             total = sum(one.num_rows for one in gone)
             if total:
-                yield release.Part("dropped", f"{lang}-{table}", dropped, total, lambda gone=gone: gone)  # type: ignore[misc]
+                yield release.Part("dropped", f"{lang}-{table}", dropped, total, gone)
         rows = Rows(_paths(progress, "cascade", f"{lang}.qrels"))
         yield from _parts(rows, lang, "qrels", _schema(rows, "qrels"))
 
 
 def _side_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
-    verdicts = [progress.store.path(record.key, record.verdicts.file) for records in progress.done.values() for record in records if record.verdicts.rows]
+    verdicts = [
+        progress.store.path(record.key, record.verdicts.file)
+        for records in progress.done.values()
+        for record in records
+        if record.verdicts.rows
+    ]
     total = sum(record.verdicts.rows for records in progress.done.values() for record in records)
-    yield release.Part("dropped", "verdicts", VERDICTS, total, lambda: Rows(verdicts))
+    yield release.Part("dropped", "verdicts", VERDICTS, total, Rows(verdicts))
     for lang in prepared.recipe.langs:
         for table in prepared.recipe.tables():
             shards = progress.shards(Input(f"assemble.{lang}.{table}", "map"))
             paths = [shard.path for shard in shards]
-            yield release.Part("segments", f"{lang}-{table}", SEGMENT_MAP, sum(shard.rows for shard in shards), lambda paths=paths: Rows(paths))  # type: ignore[misc]
+            yield release.Part(
+                "segments",
+                f"{lang}-{table}",
+                SEGMENT_MAP,
+                sum(shard.rows for shard in shards),
+                Rows(paths),
+            )
 
 
 def _parts(rows: Rows, lang: str, table: str, schema: pa.Schema) -> Iterator[release.Part]:
     config = f"{lang}-{table}"
     for split, count in rows.splits(table).items():
         yield release.Part(
-            config, split, schema, count, lambda rows=rows, split=split: rows.of_split(split), config, table, lang  # type: ignore[misc]
+            config,
+            split,
+            schema,
+            count,
+            rows.of_split(split),
+            config,
+            table,
+            lang,
         )
 
 
 def _kept(progress: Progress, lang: str, table: str) -> tuple[Rows, Rows]:
     """Rows that stay and rows that do not, after the cascade."""
-    extra = {row_id for path in _paths(progress, "cascade", f"{lang}.{table}") for row_id in parquet.read(path, ["id"])["id"].to_pylist()}
+    extra = {
+        row_id
+        for path in _paths(progress, "cascade", f"{lang}.{table}")
+        for row_id in parquet.read(path, ["id"])["id"].to_pylist()
+    }
     paths = _paths(progress, f"decide.{lang}.{table}", "out")
     dropped = pa.array(sorted(extra), pa.string())
 
@@ -125,7 +154,11 @@ def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
         found = pq.read_schema(path)
     canonical = [column for column in SCHEMAS[table] if column.name != "split"]
     names = {column.name for column in canonical}
-    others = [column for column in found if column.name not in names and (column.name not in _INTERNAL or column.name in extra)]
+    others = [
+        column
+        for column in found
+        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
+    ]
     return pa.schema([*canonical, *others])
 
 
@@ -136,10 +169,18 @@ def _paths(progress: Progress, node: str, output: str) -> list[Path]:
 def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     """Everything that the manifest says and nothing that changes from run to run: no times, hosts or paths."""
     recipe = prepared.recipe.model_dump(mode="json", exclude_none=True)
-    recipe["source"]["src"] = ":".join([recipe["source"]["src"].partition(":")[0], *([prepared.source_facts.name] if ":" in recipe["source"]["src"] else [])])
+    recipe["source"]["src"] = ":".join(
+        [
+            recipe["source"]["src"].partition(":")[0],
+            *([prepared.source_facts.name] if ":" in recipe["source"]["src"] else []),
+        ]
+    )
     for section in ("engine", "fallback"):
         if section in recipe:
-            recipe[section] = {key: Path(value).name if isinstance(value, str) and "/" in value else value for key, value in recipe[section].items()}
+            recipe[section] = {
+                key: Path(value).name if isinstance(value, str) and "/" in value else value
+                for key, value in recipe[section].items()
+            }
     if "glossary" in recipe:
         recipe["glossary"] = Path(recipe["glossary"]).name
     stages = []
@@ -159,7 +200,8 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
         "recipe": recipe,
         "source": asdict(prepared.source_facts),
         "engines": {
-            name: {"fingerprint": dict(prepared.fingerprints[name]), **asdict(terms)} for name, terms in prepared.terms.items()
+            name: {"fingerprint": dict(prepared.fingerprints[name]), **asdict(terms)}
+            for name, terms in prepared.terms.items()
         },
         "languages": {lang: {"name": languages.get(lang).name} for lang in (prepared.src, *prepared.recipe.langs)},
         "stages": stages,
@@ -195,7 +237,11 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
                         reasons[row["rule"]] += 1
                     elif row["outcome"] == "repaired":
                         repaired.add(row["id"])
-            extra = [rule for path in _paths(progress, "cascade", f"{lang}.{table}") for rule in parquet.read(path)["rule"].to_pylist()]
+            extra = [
+                rule
+                for path in _paths(progress, "cascade", f"{lang}.{table}")
+                for rule in parquet.read(path)["rule"].to_pylist()
+            ]
             reasons.update(extra)
             kept = counts.kept - len(extra)
             tables[table] = {
@@ -219,7 +265,10 @@ def summary(prepared: Prepared, progress: Progress, manifest: Mapping[str, Any],
     langs: dict[str, Any] = {}
     for lang in prepared.recipe.langs:
         tables = manifest["accounting"][lang]
-        rows = {name: sum(tables[table][name] for table in prepared.recipe.tables()) for name in ("in", "kept", "repaired", "dropped", "failed")}
+        rows = {
+            name: sum(tables[table][name] for table in prepared.recipe.tables())
+            for name in ("in", "kept", "repaired", "dropped", "failed")
+        }
         reasons: Counter[str] = Counter()
         for table in prepared.recipe.tables():
             reasons.update(tables[table]["reasons"])

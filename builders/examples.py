@@ -25,15 +25,25 @@ def pick(folder: Path, prepared: Prepared) -> list[Mapping[str, str]]:
         wanted = max(1, N_SAMPLES // len(prepared.recipe.langs) + (number < N_SAMPLES % len(prepared.recipe.langs)))
         found: list[tuple[int, str, str, str, str]] = []
         for table in prepared.recipe.tables():
-            for shard in itertools.islice(release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table], "text"]), 1):
+            for shard in itertools.islice(
+                release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table], "text"]), 1
+            ):
                 rows = shard.slice(0, _LOOK_AT)
                 for row_id, text in zip(rows[ID_COLUMNS[table]].to_pylist(), rows["text"].to_pylist(), strict=True):
-                    found.append((xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}".encode()), lang, table, row_id, text))
+                    found.append(
+                        (xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}".encode()), lang, table, row_id, text)
+                    )
         best += sorted(found)[:wanted]
     best = best[:N_SAMPLES]
     sources = _sources(folder, prepared.src, {(table, row_id) for _, _, table, row_id, _ in best})
     return [
-        {"lang": lang, "table": table, "id": row_id, "source": _short(sources.get((table, row_id), "")), "translation": _short(text)}
+        {
+            "lang": lang,
+            "table": table,
+            "id": row_id,
+            "source": _short(sources.get((table, row_id), "")),
+            "translation": _short(text),
+        }
         for _, lang, table, row_id, text in best
     ]
 

@@ -41,7 +41,9 @@ def stop_if_bad(prepared: Prepared, store: Store, reporter: Reporter) -> None:
         progress.done[node.name] = records
         if kind == "unique":
             # The first unit only: the probe's later nodes see one shard.
-            progress.done[node.name] = [replace(records[0], outputs={**records[0].outputs, "out": records[0].outputs["out"][:1]})]
+            progress.done[node.name] = [
+                replace(records[0], outputs={**records[0].outputs, "out": records[0].outputs["out"][:1]})
+            ]
         if kind == "check" and chosen:
             translated = parquet.read(store.paths(progress.done[f"translate.{lang}"][0], "out")[0])
             checked = parquet.read(store.paths(records[0], "out")[0])

@@ -34,7 +34,7 @@ from dsbuild.builders.validate import check_ids
 from dsbuild.errors import MissingExtra, SourceError
 from dsbuild.tables import CORPUS, QRELS, QUERIES, RETRIEVAL, RetrievalTable
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -212,8 +212,8 @@ class IrdsSource:
 
     def facts(self, digests: Path | None = None) -> SourceFacts:
         """The facts; ir_datasets checks the digests of what it fetches, so no file is named."""
-        documentation = self.dataset.documentation() if hasattr(self.dataset, "documentation") else None
-        citation = getattr(documentation, "bibtex", None)
+        said = self.dataset.documentation() if hasattr(self.dataset, "documentation") else None
+        citation = said.get("bibtex") if isinstance(said, dict) else None
         url = f"https://ir-datasets.com/{self.opening.path.split('/')[0]}"
         return SourceFacts(self.opening.path, self.lang, None, None, citation, url, (), is_evaluation(self._split))
 

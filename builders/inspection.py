@@ -61,15 +61,25 @@ def explain(folder: Path, row_id: str, lang: str | None) -> dict[str, Any]:
             maps = _find(folder, f"segments/{one}-{table}-", "id", row_id)
             segments = [_segment(entry, source[0] if source else {}, row) for entry in maps]
             fate = "kept" if kept else str(row.get("fate", "dropped"))
-            verdicts = [entry for entry in _find(folder, "dropped/verdicts-", "id", row_id) if entry["table"] == table and entry["lang"] == one]
-            rows.append({"lang": one, "table": table, "fate": fate, "row": row, "segments": segments, "verdicts": verdicts})
+            verdicts = [
+                entry
+                for entry in _find(folder, "dropped/verdicts-", "id", row_id)
+                if entry["table"] == table and entry["lang"] == one
+            ]
+            rows.append(
+                {"lang": one, "table": table, "fate": fate, "row": row, "segments": segments, "verdicts": verdicts}
+            )
     if not rows:
         raise ReleaseError(f"{folder}: no row with the id {row_id!r}")
     return {"id": row_id, "rows": rows}
 
 
 def _find(folder: Path, prefix: str, column: str, row_id: str) -> list[dict[str, Any]]:
-    return [row for shard in release.read_part(folder, prefix) for row in shard.filter(pc.equal(shard[column], row_id)).to_pylist()]
+    return [
+        row
+        for shard in release.read_part(folder, prefix)
+        for row in shard.filter(pc.equal(shard[column], row_id)).to_pylist()
+    ]
 
 
 def _segment(entry: Mapping[str, Any], source: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,8 +109,14 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     tables = []
     for lang, accounted in manifest["accounting"].items():
         for table in (name for name in accounted if name in ID_COLUMNS):
-            rules = [rule for rule in load_thresholds(chosen, tgt=lang, force=True) if table in rule.tables and rule.action == "drop"]
-            tables.append({"lang": lang, "table": table, **_decide_again(folder, lang, table, rules, judged.get(table, set()))})
+            rules = [
+                rule
+                for rule in load_thresholds(chosen, tgt=lang, force=True)
+                if table in rule.tables and rule.action == "drop"
+            ]
+            tables.append(
+                {"lang": lang, "table": table, **_decide_again(folder, lang, table, rules, judged.get(table, set()))}
+            )
     notes = [
         "From stored scores; no model was run. Judgements orphaned, --parallel and queries without positives follow in a build.",
         *(["Judged rows of this evaluation set are never dropped."] if judged else []),
@@ -126,7 +142,11 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
     for prefix, was_kept in ((f"{lang}-{table}/", True), (f"dropped/{lang}-{table}-", False)):
         for shard in release.read_part(folder, prefix):
             decision = decide(shard, rules)
-            fails = pc.not_equal(shard["failure"], "") if "failure" in shard.column_names else pa.array([False] * shard.num_rows)
+            fails = (
+                pc.not_equal(shard["failure"], "")
+                if "failure" in shard.column_names
+                else pa.array([False] * shard.num_rows)
+            )
             stays = pc.or_(decision.keep, pc.is_in(shard[ID_COLUMNS[table]], protected))
             stays = pc.and_(stays, pc.invert(fails))
             now = pc.sum(stays.cast(pa.int64())).as_py() or 0
@@ -137,7 +157,14 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
             newly_kept += 0 if was_kept else now
             staying = stays.to_pylist()
             reasons.update(found.rule for found in decision.verdicts if found.primary and not staying[found.index])
-    return {"in": total, "kept": kept, "kept_then": kept_then, "newly_dropped": newly_dropped, "newly_kept": newly_kept, "reasons": dict(reasons.most_common())}
+    return {
+        "in": total,
+        "kept": kept,
+        "kept_then": kept_then,
+        "newly_dropped": newly_dropped,
+        "newly_kept": newly_kept,
+        "reasons": dict(reasons.most_common()),
+    }
 
 
 def listing(kind: str) -> list[dict[str, str]]:
@@ -148,7 +175,10 @@ def listing(kind: str) -> list[dict[str, str]]:
 
     registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS}
     if kind == "languages":
-        return [{"name": code, "about": f"{languages.get(code).name} ({languages.get(code).script})"} for code in languages.codes()]
+        return [
+            {"name": code, "about": f"{languages.get(code).name} ({languages.get(code).script})"}
+            for code in languages.codes()
+        ]
     if kind == "recipes":
         return [{"name": name, "about": about} for name, about in recipes.named().items()]
     if kind not in registries:
@@ -161,22 +191,85 @@ def _first_line(thing: Any) -> str:
     return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
 
 
+def model_list(folder: str) -> list[dict[str, Any]]:
+    """The known models and the stored ones, with where they are."""
+    from dsbuild.translate import models
+
+    here = {one.id: one for one in models.stored(folder)}
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.id, "family": one.family, "license": one.license, "size_gb": one.size_gb,
+            "languages": one.languages if isinstance(one.languages, str) else ", ".join(one.languages),
+            "here": str(here[one.id].path) if one.id in here else "",
+        }
+        for one in models.known()
+    ]  # fmt: skip
+    listed = {row["name"] for row in rows}
+    rows += [
+        {"name": one.id, "family": one.family, "license": one.license, "size_gb": round(one.size_bytes / 1e9, 2),
+         "languages": "", "here": str(one.path)}
+        for one in here.values() if one.id not in listed
+    ]  # fmt: skip
+    return [
+        {
+            "name": "mini",
+            "family": "m2m100",
+            "license": "CC-BY-SA-3.0",
+            "size_gb": 0.01,
+            "languages": "en -> hi, mr, ta",
+            "here": "in the package",
+        },
+        *rows,
+    ]
+
+
+def model_card(name: str, folder: str) -> dict[str, Any]:
+    """Facts of one model; for the shipped one its card."""
+    if name == "mini":
+        from dsbuild.translate.mini_engine import card
+
+        return {"id": "mini", "card": card()}
+    from dsbuild.translate import models
+
+    found = models.show(name, folder)
+    return {**found.facts, **({"to do": found.todo} if found.todo else {})}
+
+
 def doctor() -> list[dict[str, str]]:
     """What of this installation works: packages, extras, tools, devices."""
     rows = [{"what": "python", "state": "ok", "detail": platform.python_version()}]
     for module in ("ctranslate2", "sentencepiece", "fasttext", "duckdb", "datasets"):
         found = importlib.util.find_spec(module) is not None
-        rows.append({"what": module, "state": "ok" if found else "missing", "detail": "" if found else "pip install --force-reinstall dsbuild"})
+        rows.append(
+            {
+                "what": module,
+                "state": "ok" if found else "missing",
+                "detail": "" if found else "pip install --force-reinstall dsbuild",
+            }
+        )
     for module, extra, use in (
-        ("transformers", "convert", "dsbuild models convert"), ("datatrove", "scale", "--executor datatrove"), ("ir_datasets", "irds", "--src irds:ID"),
+        ("transformers", "convert", "dsbuild models convert"), ("datatrove", "scale", "--executor datatrove"),
+        ("ir_datasets", "irds", "--src irds:ID"),
     ):  # fmt: skip
         found = importlib.util.find_spec(module) is not None
-        rows.append({"what": module, "state": "ok" if found else "not installed", "detail": use if found else f"for {use}: pip install 'dsbuild[{extra}]'"})
+        rows.append(
+            {
+                "what": module,
+                "state": "ok" if found else "not installed",
+                "detail": use if found else f"for {use}: pip install 'dsbuild[{extra}]'",
+            }
+        )
     apertium = shutil.which("apertium")
     detail = "engine apertium" if apertium else "for engine apertium: apt-get install apertium apertium-eng-spa"
     rows.append({"what": "apertium", "state": "ok" if apertium else "not installed", "detail": detail})
     import ctranslate2
 
     gpus = ctranslate2.get_cuda_device_count()
-    rows.append({"what": "cuda", "state": "ok" if gpus else "none", "detail": f"{gpus} device(s)" if gpus else "models run on the CPU"})
+    rows.append(
+        {
+            "what": "cuda",
+            "state": "ok" if gpus else "none",
+            "detail": f"{gpus} device(s)" if gpus else "models run on the CPU",
+        }
+    )
     return rows

@@ -123,11 +123,13 @@ def _whole_queries(connection: DuckDBPyConnection, n: int) -> pa.Array:
     """The positives of the queries that fit as a whole, in source order."""
     chosen: set[str] = set()
     first: list[str] = []
-    cursor = connection.execute(_BY_QUERY)
-    while len(chosen) < n and (row := cursor.fetchone()):
-        first = first or row[0]
-        if len(chosen.union(row[0])) <= n:
-            chosen.update(row[0])
+    # A cursor of its own, because it is left before its end.
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_QUERY)
+        while len(chosen) < n and (row := cursor.fetchone()):
+            first = first or row[0]
+            if len(chosen.union(row[0])) <= n:
+                chosen.update(row[0])
     return pa.array(sorted(chosen or first[:n]), pa.string())
 
 

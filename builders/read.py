@@ -32,7 +32,9 @@ class ReadSource:
     resident: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, source: Source, facts: SourceFacts, columns: Mapping[str, str], options: Mapping[str, str]) -> ReadSource:
+    def of(
+        cls, source: Source, facts: SourceFacts, columns: Mapping[str, str], options: Mapping[str, str]
+    ) -> ReadSource:
         """The stage for an open source. Options that name files count by the digests of these files."""
         files = tuple(f"{file.name} {file.size_bytes} {file.sha256}" for file in facts.files)
         paths = {key: value for key, value in options.items() if "/" not in value}
@@ -75,13 +77,27 @@ class CheckSource:
         )  # fmt: skip
         missing = {(row["query_id"], row["doc_id"]): row for row in findings.orphaned.to_pylist()}
         verdicts = [
-            verdict("qrels", self.lang, f"{query}\t{doc}", self.name, "orphaned", "not_in_source", value=float(row["relevance"]), detail=row["missing"])
+            verdict(
+                "qrels",
+                self.lang,
+                f"{query}\t{doc}",
+                self.name,
+                "orphaned",
+                "not_in_source",
+                value=float(row["relevance"]),
+                detail=row["missing"],
+            )
             for (query, doc), row in missing.items()
         ]
         n_qrels = findings.n_rows["qrels"]
         n_gone = findings.orphaned.num_rows
         warnings = [f"{warned.table}: {warned.text}" for warned in findings.warnings]
-        return Result({"qrels": self._kept(tables["qrels"], missing)}, verdicts, Counts(n_qrels, n_qrels - n_gone, n_gone), {"warnings": warnings})
+        return Result(
+            {"qrels": self._kept(tables["qrels"], missing)},
+            verdicts,
+            Counts(n_qrels, n_qrels - n_gone, n_gone),
+            {"warnings": warnings},
+        )
 
     def _kept(self, qrels: Shards, missing: Mapping[tuple[str, str], Any]) -> Iterator[Shard]:
         for shard in qrels:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dsbuild import languages
 from dsbuild.builders.source import Source, SourceFacts
@@ -39,7 +39,7 @@ class SourceSection(Section):
 class EngineSection(Section):
     """An engine by name; every other key is an option of that engine."""
 
-    model_config = {"extra": "allow", "frozen": True}
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
 
@@ -105,21 +105,27 @@ class Prepared:
 def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     """Open the source and the engines, check every direction, and lay out the graph.
 
-    `digests` is a folder that remembers the sha256 of input files. Raises before any work: unknown language, engine, option or column; a source that cannot be read; a direction that
+    `digests` is a folder that remembers the sha256 of input files.
+    Raises before any work: unknown language, engine, option or column; a source that cannot be read; a direction that
     the engine does not serve; a glossary that is not one.
     """
-    from dsbuild.builders.source import open_source
     from dsbuild.filters.decide import load_thresholds
+
+    from dsbuild.builders.source import open_source
     from dsbuild.translate.glossary import load_glossary
 
     for lang in recipe.langs:
         languages.get(lang)
     if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):
         raise RecipeError(f"langs: {', '.join(repeated)} named twice")
-    source: Source = open_source(recipe.source.src, lang=recipe.source.lang, columns=recipe.source.columns, options=recipe.source.options)
+    source: Source = open_source(
+        recipe.source.src, lang=recipe.source.lang, columns=recipe.source.columns, options=recipe.source.options
+    )
     facts = source.facts(digests)
     if facts.lang in recipe.langs:
-        raise RecipeError(f"langs: the source is in {facts.lang} already; leave it out (its tables are part of the release)")
+        raise RecipeError(
+            f"langs: the source is in {facts.lang} already; leave it out (its tables are part of the release)"
+        )
     load_thresholds(recipe.bitext, tgt=None)
     engine = shared_engine(recipe.engine.name, recipe.engine.choice().options)
     engine.check(facts.lang, recipe.langs)
@@ -143,7 +149,10 @@ def _source_nodes(recipe: TranslateRecipe, source: Source, facts: SourceFacts) -
 
     read = ReadSource.of(source, facts, recipe.source.columns, recipe.source.options)
     tables = {table: Input("read", table, "all") for table in ("corpus", "queries", "qrels")}
-    nodes = [Node("read", read), Node("sound", CheckSource(facts.lang, source.judged, recipe.source.on_missing), dict(tables))]
+    nodes = [
+        Node("read", read),
+        Node("sound", CheckSource(facts.lang, source.judged, recipe.source.on_missing), dict(tables)),
+    ]
     tables["qrels"] = Input("sound", "qrels", "all")
     if recipe.source.limit is not None:
         nodes.append(Node("limit", LimitSet(recipe.source.limit), dict(tables)))
@@ -152,7 +161,11 @@ def _source_nodes(recipe: TranslateRecipe, source: Source, facts: SourceFacts) -
 
 
 def _nodes(
-    recipe: TranslateRecipe, source: Source, facts: SourceFacts, engines: Mapping[str, TranslationEngine], glossary: Mapping[str, Mapping[str, str]]
+    recipe: TranslateRecipe,
+    source: Source,
+    facts: SourceFacts,
+    engines: Mapping[str, TranslationEngine],
+    glossary: Mapping[str, Mapping[str, str]],
 ) -> tuple[list[Node], dict[str, Input]]:
     """The whole graph, and where the source's tables are once they are checked and mended."""
     from dsbuild.builders.cascade import Cascade
@@ -165,13 +178,17 @@ def _nodes(
     for table in ("corpus", "queries"):
         text_of[table] = replace(tables[table], how="each")
         if recipe.mend:
-            nodes.append(Node(f"mend.{table}", MendMojibake(table, ID_COLUMNS[table], FIELDS[table]), {"rows": text_of[table]}))
+            nodes.append(
+                Node(f"mend.{table}", MendMojibake(table, ID_COLUMNS[table], FIELDS[table]), {"rows": text_of[table]})
+            )
             text_of[table] = Input(f"mend.{table}")
     unit = next(iter(engines.values())).capabilities.unit
     for table in recipe.tables():
         stage = SegmentRows(facts.lang, FIELDS[table], unit if table == "corpus" else "passage")
         nodes.append(Node(f"segment.{table}", stage, {"rows": text_of[table]}))
-    nodes.append(Node("unique", UniqueSegments(), {table: Input(f"segment.{table}", how="all") for table in recipe.tables()}))
+    nodes.append(
+        Node("unique", UniqueSegments(), {table: Input(f"segment.{table}", how="all") for table in recipe.tables()})
+    )
     model = {name: dict(engine.fingerprint()) for name, engine in engines.items()}
     for lang in recipe.langs:
         translate = TranslateSegments(
@@ -180,33 +197,49 @@ def _nodes(
         )  # fmt: skip
         nodes.append(Node(f"translate.{lang}", translate, {"segments": Input("unique")}, model))
         nodes += _checked(recipe, facts, lang, text_of, tables["qrels"])
-    decided = {f"{lang}.{table}": Input(f"decide.{lang}.{table}", how="all") for lang in recipe.langs for table in recipe.tables()}
+    decided = {
+        f"{lang}.{table}": Input(f"decide.{lang}.{table}", how="all")
+        for lang in recipe.langs
+        for table in recipe.tables()
+    }
     cascade = Cascade(recipe.langs, recipe.tables(), recipe.parallel, training=not facts.evaluation)
     nodes.append(Node("cascade", cascade, {**decided, "qrels": tables["qrels"]}))
     return nodes, {**text_of, "qrels": tables["qrels"]}
 
 
-def _checked(recipe: TranslateRecipe, facts: SourceFacts, lang: str, text_of: Mapping[str, Input], qrels: Input) -> list[Node]:
+def _checked(
+    recipe: TranslateRecipe, facts: SourceFacts, lang: str, text_of: Mapping[str, Input], qrels: Input
+) -> list[Node]:
     """Check, assemble and decide one language."""
     from dsbuild.filters.checks import CheckTranslations
     from dsbuild.filters.decide_rows import DecideRows
     from dsbuild.translate.assemble import AssembleRows
 
     nodes = [
-        Node(f"check.{lang}", CheckTranslations(facts.lang, lang), {"segments": Input("unique"), "translated": Input(f"translate.{lang}")}),
+        Node(
+            f"check.{lang}",
+            CheckTranslations(facts.lang, lang),
+            {"segments": Input("unique"), "translated": Input(f"translate.{lang}")},
+        ),
     ]
     for table in recipe.tables():
         assemble = AssembleRows(lang, ID_COLUMNS[table], FIELDS[table], origin=table == "queries")
         nodes.append(
             Node(
-                f"assemble.{lang}.{table}", assemble,
+                f"assemble.{lang}.{table}",
+                assemble,
                 {
-                    "uids": Input("unique", table), "rows": text_of[table], "segments": Input(f"segment.{table}"),
-                    "translated": Input(f"translate.{lang}", how="needed"), "checked": Input(f"check.{lang}", how="needed"),
+                    "uids": Input("unique", table),
+                    "rows": text_of[table],
+                    "segments": Input(f"segment.{table}"),
+                    "translated": Input(f"translate.{lang}", how="needed"),
+                    "checked": Input(f"check.{lang}", how="needed"),
                 },
-            )  # fmt: skip
+            )
         )
-        decide = DecideRows(table, lang, ID_COLUMNS[table], dict(recipe.bitext), judged="never dropped" if facts.evaluation else "")
+        decide = DecideRows(
+            table, lang, ID_COLUMNS[table], dict(recipe.bitext), judged="never dropped" if facts.evaluation else ""
+        )
         inputs = {"rows": Input(f"assemble.{lang}.{table}")}
         if facts.evaluation:
             inputs["qrels"] = qrels

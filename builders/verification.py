@@ -28,7 +28,9 @@ def verify(folder: Path) -> dict[str, Any]:
         problems += list(_accounting(folder, manifest))
         problems += list(_card(folder, manifest))
         checked["configurations"] = len(manifest["configs"])
-        checked["rows"] = sum(one["rows"] for config in manifest["configs"].values() for one in config["splits"].values())
+        checked["rows"] = sum(
+            one["rows"] for config in manifest["configs"].values() for one in config["splits"].values()
+        )
     more = len(problems) - _MAX_SHOWN
     return {"checked": checked, "problems": problems[:_MAX_SHOWN] + ([f"and {more} more"] if more > 0 else [])}
 
@@ -46,7 +48,9 @@ def _schemas(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 rows += file.metadata.num_rows
                 found = file.schema_arrow
                 for column in _SCHEMAS[config["table"]]:
-                    if column.name != "split" and (column.name not in found.names or found.field(column.name).type != column.type):
+                    if column.name != "split" and (
+                        column.name not in found.names or found.field(column.name).type != column.type
+                    ):
                         yield f"{path}: column {column.name} is missing or not {column.type}"
             if rows != one["rows"]:
                 yield f"{name}/{split}: {rows} rows in the files, {one['rows']} in the manifest"
@@ -67,7 +71,8 @@ def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         for name, config in configs.items():
             if column := _IDS.get(config["table"]):
                 for row_id, number in base.execute(
-                    f"SELECT {column}, count(*) FROM read_parquet($1) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3", [paths(name)]
+                    f"SELECT {column}, count(*) FROM read_parquet($1) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3",
+                    [paths(name)],
                 ).fetchall():
                     yield f"{name}: id {row_id!r} stands in {number} rows"
                 continue
@@ -91,8 +96,9 @@ def _accounting(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{lang}-{table}: reasons add up to {sum(row['reasons'].values())}, not to the rows lost"
             kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-{table}/", [_IDS[table]]))
             gone = sum(shard.num_rows for shard in release.read_part(folder, f"dropped/{lang}-{table}-", [_IDS[table]]))
-            if (kept, gone) != (row["kept"], row["dropped"] + row["failed"]):
-                yield f"{lang}-{table}: {kept} rows kept and {gone} lost in the files; the manifest says {row['kept']} and {row['dropped'] + row['failed']}"
+            lost = row["dropped"] + row["failed"]
+            if (kept, gone) != (row["kept"], lost):
+                yield f"{lang}-{table}: {kept} rows kept and {gone} lost in the files, {row['kept']} and {lost} in the manifest"
         kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-qrels/", ["query_id"]))
         if kept != tables["qrels"]["kept"]:
             yield f"{lang}-qrels: {kept} rows in the files, {tables['qrels']['kept']} in the manifest"
@@ -104,6 +110,10 @@ def _card(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     for lang, tables in manifest["accounting"].items():
         for table in (name for name in tables if name in _IDS):
             row = tables[table]
-            line = f"| {lang} | {table} | " + " | ".join(f"{row[name]:,}" for name in ("in", "kept", "repaired", "dropped", "failed")) + " |"
+            line = (
+                f"| {lang} | {table} | "
+                + " | ".join(f"{row[name]:,}" for name in ("in", "kept", "repaired", "dropped", "failed"))
+                + " |"
+            )
             if line not in text:
                 yield f"README.md: the numbers of {lang}-{table} are not those of the manifest"

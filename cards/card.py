@@ -29,7 +29,11 @@ def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict
     from huggingface_hub import DatasetCard
 
     data = _metadata(manifest, written)
-    body = _environment().get_template("card.md.jinja").render(m=manifest, sizes=_sizes(written), license=row_license(manifest))
+    body = (
+        _environment()
+        .get_template("card.md.jinja")
+        .render(m=manifest, sizes=_sizes(written), license=row_license(manifest))
+    )
     card = DatasetCard(f"---\n{data.to_yaml()}\n---\n{body}")
     return {"README.md": str(card).rstrip("\n") + "\n", "recipe.yaml": to_yaml(manifest["recipe"])}
 
@@ -70,7 +74,9 @@ def _sizes(written: Sequence[Written]) -> list[dict[str, Any]]:
     for one in written:
         if one.part.config:
             size = sum(facts.size_bytes for facts in one.files.values())
-            rows.append({"config": one.part.config, "split": one.part.split, "rows": one.part.n_rows, "size_bytes": size})
+            rows.append(
+                {"config": one.part.config, "split": one.part.split, "rows": one.part.n_rows, "size_bytes": size}
+            )
     return rows
 
 
@@ -97,18 +103,30 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
         tags=["dsbuild", "text"],
     )
     if hub_license == "other":
-        data.license_name = row_license(manifest)
+        # A field of the Hub's metadata that the class has no argument for.
+        vars(data)["license_name"] = row_license(manifest)
     infos: dict[str, Any] = {}
     configs: dict[str, Any] = {}
     for one in written:
         name = one.part.config
         if not name:
             continue
-        info = infos.setdefault(name, DatasetInfo(features=Features.from_arrow_schema(one.part.schema), config_name=name, splits=SplitDict(), download_size=0, dataset_size=0))
+        info = infos.setdefault(
+            name,
+            DatasetInfo(
+                features=Features.from_arrow_schema(one.part.schema),
+                config_name=name,
+                splits=SplitDict(),
+                download_size=0,
+                dataset_size=0,
+            ),
+        )
         info.splits.add(SplitInfo(one.part.split, num_bytes=one.nbytes, num_examples=one.part.n_rows))
         info.download_size += sum(facts.size_bytes for facts in one.files.values())
         info.dataset_size += one.nbytes
-        configs.setdefault(name, {"data_files": []})["data_files"].append({"split": one.part.split, "path": f"{one.part.folder}/{one.part.split}-*.parquet"})
+        configs.setdefault(name, {"data_files": []})["data_files"].append(
+            {"split": one.part.split, "path": f"{one.part.folder}/{one.part.split}-*.parquet"}
+        )
     DatasetInfosDict(infos).to_dataset_card_data(data)
     MetadataConfigs(configs).to_dataset_card_data(data)
     return data

@@ -16,7 +16,9 @@ app = typer.Typer(
     name="dsbuild", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Build and curate multilingual training and evaluation sets.",
 )  # fmt: skip
-models = typer.Typer(no_args_is_help=True, help="Translation models: list the known ones, fetch, convert and describe them.")
+models = typer.Typer(
+    no_args_is_help=True, help="Translation models: list the known ones, fetch, convert and describe them."
+)
 app.add_typer(models, name="models")
 
 
@@ -35,12 +37,24 @@ class Placement(StrEnum):
     datatrove = "datatrove"
 
 
-Source = Annotated[str, typer.Option("--src", metavar="KIND[:PATH]", help="What to read: msmarco[:DIR], robust04:DIR, msmarco-sample, beir:DIR, hf:ORG/NAME[@REV], irds:ID, tsv:FILE, jsonl:FILE, parquet:DIR.")]  # fmt: skip
+_KINDS = (
+    "What to read: msmarco[:DIR], robust04:DIR, msmarco-sample, beir:DIR, hf:ORG/NAME[@REV], irds:ID, tsv:FILE, "
+    "jsonl:FILE, parquet:DIR."
+)
+Source = Annotated[str, typer.Option("--src", metavar="KIND[:PATH]", help=_KINDS)]
 Langs = Annotated[str, typer.Option("--langs", metavar="hi,mr,ta", help="Target languages, BCP-47, comma-separated.")]
-Out = Annotated[Optional[Path], typer.Option("--out", metavar="DIR", help="Release folder [default: outputs/NAME/0.0.0-draft].")]
-StoreDir = Annotated[Path, typer.Option("--store", metavar="DIR", help="Cache of finished work; deleting it costs only time.")]
-Settings = Annotated[Optional[list[str]], typer.Option("--set", metavar="a.b=c", help="Set one value of the recipe; may be repeated.")]
-OutputFormat = Annotated[Format, typer.Option("--format", help="text for people, json: one document on standard output.")]
+Out = Annotated[
+    Optional[Path], typer.Option("--out", metavar="DIR", help="Release folder [default: outputs/NAME/0.0.0-draft].")
+]
+StoreDir = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="Cache of finished work; deleting it costs only time.")
+]
+Settings = Annotated[
+    Optional[list[str]], typer.Option("--set", metavar="a.b=c", help="Set one value of the recipe; may be repeated.")
+]
+OutputFormat = Annotated[
+    Format, typer.Option("--format", help="text for people, json: one document on standard output.")
+]
 Workers = Annotated[Optional[int], typer.Option("--workers", metavar="N", help="Processes [default: one per core].")]
 Executor = Annotated[Placement, typer.Option("--executor", help="Where units run.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A release folder.")]
@@ -52,17 +66,46 @@ STORE = Path("outputs/.store")
 def translate(
     src: Source,
     langs: Langs,
-    engine: Annotated[Optional[str], typer.Option("--engine", metavar="E", help="ctranslate2, apertium, llm, memory or mini [default: ctranslate2].")] = None,
-    model: Annotated[Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")] = None,
-    device: Annotated[Optional[str], typer.Option("--device", metavar="auto|cpu|cuda:0", help="Where the model runs.")] = None,
+    engine: Annotated[
+        Optional[str],
+        typer.Option(
+            "--engine", metavar="E", help="ctranslate2, apertium, llm, memory or mini [default: ctranslate2]."
+        ),
+    ] = None,
+    model: Annotated[
+        Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")
+    ] = None,
+    device: Annotated[
+        Optional[str], typer.Option("--device", metavar="auto|cpu|cuda:0", help="Where the model runs.")
+    ] = None,
     beam: Annotated[Optional[int], typer.Option("--beam", metavar="N", min=1, help="Beam size.")] = None,
-    recipe: Annotated[Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")] = None,
-    src_lang: Annotated[Optional[str], typer.Option("--src-lang", metavar="en", help="Language of the source, where its kind does not fix it.")] = None,
-    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N documents; judged ones first, judgements consistent.")] = None,
-    only: Annotated[Optional[str], typer.Option("--only", metavar="corpus|queries", help="Translate one table.")] = None,
-    glossary: Annotated[Optional[Path], typer.Option("--glossary", metavar="FILE", help="TSV of terms: term, fixed translation, language.")] = None,
-    parallel: Annotated[bool, typer.Option("--parallel", help="Keep only rows that survive in every language.")] = False,
-    max_drop: Annotated[Optional[str], typer.Option("--max-drop", metavar="20%", help="Stop early when more than this share of rows would be lost.")] = None,
+    recipe: Annotated[
+        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+    ] = None,
+    src_lang: Annotated[
+        Optional[str],
+        typer.Option("--src-lang", metavar="en", help="Language of the source, where its kind does not fix it."),
+    ] = None,
+    limit: Annotated[
+        Optional[int],
+        typer.Option(
+            "--limit", metavar="N", min=1, help="At most N documents; judged ones first, judgements consistent."
+        ),
+    ] = None,
+    only: Annotated[
+        Optional[str], typer.Option("--only", metavar="corpus|queries", help="Translate one table.")
+    ] = None,
+    glossary: Annotated[
+        Optional[Path],
+        typer.Option("--glossary", metavar="FILE", help="TSV of terms: term, fixed translation, language."),
+    ] = None,
+    parallel: Annotated[
+        bool, typer.Option("--parallel", help="Keep only rows that survive in every language.")
+    ] = False,
+    max_drop: Annotated[
+        Optional[str],
+        typer.Option("--max-drop", metavar="20%", help="Stop early when more than this share of rows would be lost."),
+    ] = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
@@ -116,7 +159,9 @@ def plan(
     _build(build.compose(recipe, {}, settings or []), out, store, "local", None, dry_run=True, output=output)
 
 
-def _build(recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format) -> None:
+def _build(
+    recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
+) -> None:
     from dsbuild import console
     from dsbuild.builders import build
 
@@ -202,47 +247,63 @@ def doctor(output: OutputFormat = Format.text) -> None:
     _print(output, found, lambda: console.print_doctor(found))
 
 
+ModelsDir = Annotated[
+    str, typer.Option("--models", metavar="DIR", help="Folder of stored models [default: the user's cache].")
+]
+
+
 @models.command("list")
-def models_list(output: OutputFormat = Format.text) -> None:
+def models_list(folder: ModelsDir = "", output: OutputFormat = Format.text) -> None:
     """The known models: licence, size, languages, and which are here."""
     from dsbuild import console
-    from dsbuild.translate import models as store
+    from dsbuild.builders import inspection
 
-    found = store.listing()
+    found = inspection.model_list(folder)
     _print(output, found, lambda: console.print_models(found))
 
 
 @models.command("show")
-def models_show(name: Annotated[str, typer.Argument(help="A model's name or folder.")], output: OutputFormat = Format.text) -> None:
+def models_show(
+    name: Annotated[str, typer.Argument(help="A model's name or folder; mini is the shipped one.")],
+    folder: ModelsDir = "",
+    output: OutputFormat = Format.text,
+) -> None:
     """The card of one model."""
     from dsbuild import console
-    from dsbuild.translate import models as store
+    from dsbuild.builders import inspection
 
-    found = store.show(name)
+    found = inspection.model_card(name, folder)
     _print(output, found, lambda: console.print_model(found))
 
 
 @models.command("pull")
-def models_pull(name: Annotated[str, typer.Argument(help="A Hub id.")], output: OutputFormat = Format.text) -> None:
-    """Fetch a ready CTranslate2 model from the Hub."""
-    from dsbuild.translate import models as store
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A Hub id, ORG/NAME.")],
+    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
+    folder: ModelsDir = "",
+    output: OutputFormat = Format.text,
+) -> None:
+    """Fetch a model from the Hugging Face Hub."""
+    from dsbuild.translate import fetching
 
-    found = store.pull(name)
-    _print(output, found, lambda: typer.echo(f"{found['name']}: {found['folder']}"))
+    found = {"model": name, "folder": str(fetching.pull(name, revision=revision, models_dir=folder))}
+    _print(output, found, lambda: typer.echo(f"{name}: {found['folder']}"))
 
 
 @models.command("convert")
 def models_convert(
     name: Annotated[str, typer.Argument(help="A Hub id or the folder of a transformers checkpoint.")],
-    out: Annotated[Optional[Path], typer.Option("--out", metavar="DIR", help="Where the converted model goes.")] = None,
     quantization: Annotated[str, typer.Option("--quantization", help="int8, int16, float16 or float32.")] = "int8",
+    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
+    folder: ModelsDir = "",
     output: OutputFormat = Format.text,
 ) -> None:
     """Convert a transformers checkpoint for CTranslate2 (extra: convert)."""
-    from dsbuild.translate import models as store
+    from dsbuild.translate import fetching
 
-    found = store.convert(name, out, quantization)
-    _print(output, found, lambda: typer.echo(f"{found['name']}: {found['folder']}"))
+    path = fetching.convert(name, quantization=quantization, revision=revision, models_dir=folder)
+    found = {"model": name, "folder": str(path)}
+    _print(output, found, lambda: typer.echo(f"{name}: {path}"))
 
 
 def _print(output: Format, found: Any, show: Any) -> None:

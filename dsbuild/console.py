@@ -32,7 +32,9 @@ class PlainReporter:
     def __enter__(self) -> PlainReporter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stream.flush()
 
     def node(self, name: str, n_units: int, n_done: int) -> None:
@@ -56,9 +58,22 @@ class BarReporter:
     """One bar per step that has work to do."""
 
     def __init__(self, stream: IO[str]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=Console(file=stream))
         self._task: Any = None
 
@@ -66,7 +81,9 @@ class BarReporter:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def node(self, name: str, n_units: int, n_done: int) -> None:
@@ -102,10 +119,19 @@ def _number(value: Any) -> str:
 def print_summary(summary: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
     """Per language the rows and how they ended; then a few source/translation pairs; then where the release is."""
     console = _console()
-    table = _table("lang", "#in", "#kept", "#repaired", "#dropped", "#failed", "#segments", "#reused", "#tokens/s", "reasons")
+    table = _table(
+        "lang", "#in", "#kept", "#repaired", "#dropped", "#failed", "#segments", "#reused", "#tokens/s", "reasons"
+    )
     for lang, row in summary["languages"].items():
         reasons = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
-        table.add_row(lang, *(_number(row[name]) for name in ("in", "kept", "repaired", "dropped", "failed", "segments", "reused", "tokens_per_s")), reasons)
+        table.add_row(
+            lang,
+            *(
+                _number(row[name])
+                for name in ("in", "kept", "repaired", "dropped", "failed", "segments", "reused", "tokens_per_s")
+            ),
+            reasons,
+        )
     console.print(table)
     for sample in samples:
         console.print()
@@ -127,10 +153,17 @@ def print_plan(found: Mapping[str, Any]) -> None:
         todo = line["n_units"] - line["n_done"]
         seconds = "-" if line["seconds"] is None else f"{line['seconds']:,.1f}"
         why = "; ".join(f"{reason} ({number})" for reason, number in line["reasons"].items()) or "done"
-        table.add_row(line["node"], *(_number(value) for value in (line["n_units"], line["n_done"], todo, line["rows"], line["size_bytes"])), seconds, why)
+        table.add_row(
+            line["node"],
+            *(_number(value) for value in (line["n_units"], line["n_done"], todo, line["rows"], line["size_bytes"])),
+            seconds,
+            why,
+        )
     console.print(table)
     for name, terms in found["terms"].items():
-        console.print(Text(f"{name}: {terms['license']}" + (f" ({terms['note']})" if terms["note"] else "")), highlight=False)
+        console.print(
+            Text(f"{name}: {terms['license']}" + (f" ({terms['note']})" if terms["note"] else "")), highlight=False
+        )
     for line in found["advice"]:
         console.print(Text(f"advice: {line}"), highlight=False)
 
@@ -138,14 +171,20 @@ def print_plan(found: Mapping[str, Any]) -> None:
 def print_status(found: Mapping[str, Any]) -> None:
     """What a release holds."""
     console = _console()
-    console.print(Text(f"{found['name']} {found['version']} (dsbuild {found['dsbuild']}): {found['state']}"), highlight=False)
+    console.print(
+        Text(f"{found['name']} {found['version']} (dsbuild {found['dsbuild']}): {found['state']}"), highlight=False
+    )
     table = _table("configuration", "split", "#rows", "#bytes")
     for row in found["configs"]:
         table.add_row(row["config"], row["split"], _number(row["rows"]), _number(row["size_bytes"]))
     console.print(table)
     table = _table("lang", "table", "#in", "#kept", "#repaired", "#dropped", "#failed")
     for row in found["accounting"]:
-        table.add_row(row["lang"], row["table"], *(_number(row.get(name)) for name in ("in", "kept", "repaired", "dropped", "failed")))
+        table.add_row(
+            row["lang"],
+            row["table"],
+            *(_number(row.get(name)) for name in ("in", "kept", "repaired", "dropped", "failed")),
+        )
     console.print(table)
 
 
@@ -153,14 +192,21 @@ def print_explain(found: Mapping[str, Any]) -> None:
     """One row's story."""
     console = _console()
     for entry in found["rows"]:
-        console.print(Text(f"{entry['lang']}-{entry['table']} {found['id']}: {entry['fate']}"), style="bold", highlight=False)
+        console.print(
+            Text(f"{entry['lang']}-{entry['table']} {found['id']}: {entry['fate']}"), style="bold", highlight=False
+        )
         for name, value in entry["row"].items():
             console.print(Text(f"  {name}: {value}"), highlight=False)
         for segment in entry["segments"]:
             console.print(Text(f"  [{segment['field']} {segment['segment']}] {segment['source']}"), highlight=False)
             console.print(Text(f"    -> {segment['translation']}"), highlight=False)
         for verdict in entry["verdicts"]:
-            console.print(Text(f"  {verdict['stage']}: {verdict['outcome']} by {verdict['rule']}{_comparison(verdict)}{_detail(verdict)}"), highlight=False)
+            console.print(
+                Text(
+                    f"  {verdict['stage']}: {verdict['outcome']} by {verdict['rule']}{_comparison(verdict)}{_detail(verdict)}"
+                ),
+                highlight=False,
+            )
 
 
 def _comparison(verdict: Mapping[str, Any]) -> str:
@@ -189,7 +235,12 @@ def print_what_if(found: Mapping[str, Any]) -> None:
     table = _table("lang", "table", "#in", "#kept now", "#kept then", "#newly dropped", "#newly kept", "rules")
     for row in found["tables"]:
         rules = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
-        table.add_row(row["lang"], row["table"], *(_number(row[name]) for name in ("in", "kept", "kept_then", "newly_dropped", "newly_kept")), rules)
+        table.add_row(
+            row["lang"],
+            row["table"],
+            *(_number(row[name]) for name in ("in", "kept", "kept_then", "newly_dropped", "newly_kept")),
+            rules,
+        )
     console.print(table)
     for note in found["notes"]:
         console.print(Text(note), highlight=False)
@@ -213,9 +264,11 @@ def print_doctor(found: Sequence[Mapping[str, str]]) -> None:
 
 def print_models(found: Sequence[Mapping[str, Any]]) -> None:
     """Known models."""
-    table = _table("model", "family", "licence", "#MB", "languages", "here")
+    table = _table("model", "family", "licence", "#GB", "languages", "here")
     for row in found:
-        table.add_row(*(Text(str(row.get(name, "-"))) for name in ("name", "family", "license", "size_mb", "languages", "here")))
+        table.add_row(
+            *(Text(str(row.get(name, "-"))) for name in ("name", "family", "license", "size_gb", "languages", "here"))
+        )
     _console().print(table)
 
 

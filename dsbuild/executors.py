@@ -79,12 +79,16 @@ class LocalPool:
             InProcess().run(store, units, done)
             return
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self.workers, len(units)), mp_context=context, initializer=_die_with_parent) as pool:
+        with ProcessPoolExecutor(
+            min(self.workers, len(units)), mp_context=context, initializer=_die_with_parent
+        ) as pool:
             try:
                 for unit, record in _collect(pool, store, units):
                     done(unit, record)
             except BrokenProcessPool as error:
-                raise StoreError("a worker process died (out of memory?); run again: finished units are kept") from error
+                raise StoreError(
+                    "a worker process died (out of memory?); run again: finished units are kept"
+                ) from error
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -132,7 +136,11 @@ class DatatrovePlacement:
             tasks, workers = len(units), min(self.workers, len(units))
         logs = store.root / "datatrove" / units[0].key
         LocalPipelineExecutor(
-            pipeline=[RunUnits(store.root, units)], tasks=tasks, workers=workers, logging_dir=str(logs), skip_completed=False
+            pipeline=[RunUnits(store.root, units)],
+            tasks=tasks,
+            workers=workers,
+            logging_dir=str(logs),
+            skip_completed=False,
         ).run()
         for unit in units:
             record = store.record(unit.key)

@@ -77,7 +77,9 @@ class Unit:
         from dsbuild import parquet
 
         return {
-            name: parquet.read(ref.path) if isinstance(ref, ShardRef) else Shards([one.path for one in ref], [one.facts for one in ref])
+            name: parquet.read(ref.path)
+            if isinstance(ref, ShardRef)
+            else Shards([one.path for one in ref], [one.facts for one in ref])
             for name, ref in self.inputs.items()
         }
 
@@ -132,7 +134,10 @@ def _unit(node: Node, index: int, inputs: dict[str, ShardRef | tuple[ShardRef, .
         "version": node.stage.version,
         "params": parameters(node.stage),
         "model": dict(node.model),
-        "inputs": {name: ref.digest if isinstance(ref, ShardRef) else digest(*(one.digest for one in ref)) for name, ref in inputs.items()},
+        "inputs": {
+            name: ref.digest if isinstance(ref, ShardRef) else digest(*(one.digest for one in ref))
+            for name, ref in inputs.items()
+        },
     }
     key = digest(json.dumps(descriptor, sort_keys=True, ensure_ascii=False))
     return Unit(node.name, index, node.stage, inputs, descriptor, key)
@@ -153,7 +158,11 @@ def why(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
         changes.append(f"stage version {before.get('version')} -> {now.get('version')}")
     for part in ("params", "model"):
         old, new = before.get(part) or {}, now.get(part) or {}
-        changes += [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        changes += [
+            f"{name} {_short(old.get(name))} -> {_short(new.get(name))}"
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        ]
     old, new = before.get("inputs") or {}, now.get("inputs") or {}
     changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     if changed:

@@ -79,7 +79,9 @@ def reslice(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield unify(pa.concat_tables(waiting))
 
 
-def write_shards(folder: Path, split: str, schema: pa.Schema, tables: Iterable[pa.Table], n_rows: int) -> list[tuple[str, FileFacts]]:
+def write_shards(
+    folder: Path, split: str, schema: pa.Schema, tables: Iterable[pa.Table], n_rows: int
+) -> list[tuple[str, FileFacts]]:
     """Write `<split>-00000-of-0000N.parquet` files of `SHARD_ROWS` rows; returns (name, facts) of each.
 
     Deterministic: row groups of exactly `ROW_GROUP_ROWS`, zstd, content-defined chunking, page index.

@@ -81,7 +81,9 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
     return result
 
 
-def validate(model: type[Model], values: Mapping[str, Any], *, where: str = "recipe", lines: Mapping[Path_, int] | None = None) -> Model:
+def validate(
+    model: type[Model], values: Mapping[str, Any], *, where: str = "recipe", lines: Mapping[Path_, int] | None = None
+) -> Model:
     """Values as a recipe model; the first problem is a `RecipeError` that names file, line and key."""
     try:
         return model.model_validate(values)
@@ -107,8 +109,12 @@ def _line_of(path: Path_, lines: Mapping[Path_, int]) -> int | None:
 def _keys_at(model: type[BaseModel], path: Path_) -> list[str]:
     current: Any = model
     for part in path:
-        field = current.model_fields.get(part) if isinstance(current, type) and issubclass(current, BaseModel) else None
-        inner = [kind for kind in (getattr(field.annotation, "__args__", None) or [field.annotation])] if field else []
+        field = (
+            current.model_fields.get(str(part))
+            if isinstance(current, type) and issubclass(current, BaseModel)
+            else None
+        )
+        inner = list(getattr(field.annotation, "__args__", None) or [field.annotation]) if field else []
         current = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if current is None:
             return []

@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 class Part:
     """One split of one table: where it goes, its schema, its rows (counted before) and how to read them.
 
-    folder/split name the files; config is the Hub configuration it belongs to ("" for what is not a configuration:
+    folder/split name the files; tables can be gone through again; config is the Hub configuration it belongs to ("" for what is not a configuration:
     dropped rows, verdicts, segment maps).
     """
 
@@ -30,7 +30,7 @@ class Part:
     split: str
     schema: pa.Schema
     n_rows: int
-    tables: Callable[[], Iterable[pa.Table]] = field(repr=False)
+    tables: Iterable[pa.Table] = field(repr=False)
     config: str = ""
     table: str = ""
     lang: str = ""
@@ -56,10 +56,17 @@ def check_folder(out: Path) -> None:
     except (OSError, ValueError):
         raise StoreError(f"{out}: is not empty and holds no {MANIFEST}; name another folder with --out") from None
     if found != FORMAT:
-        raise StoreError(f"{out}: a release of format {found}, this version writes {FORMAT}; name another folder with --out")
+        raise StoreError(
+            f"{out}: a release of format {found}, this version writes {FORMAT}; name another folder with --out"
+        )
 
 
-def write(out: Path, parts: Sequence[Part], facts: Mapping[str, Any], render: Callable[[Mapping[str, Any], Sequence[Written]], Mapping[str, str]]) -> dict[str, Any]:
+def write(
+    out: Path,
+    parts: Sequence[Part],
+    facts: Mapping[str, Any],
+    render: Callable[[Mapping[str, Any], Sequence[Written]], Mapping[str, str]],
+) -> dict[str, Any]:
     """Write a release beside `out` and exchange it for what is there; returns the manifest.
 
     `facts` are the content of the manifest; `render` makes the text files (README and the like) from the manifest and
@@ -79,7 +86,8 @@ def write(out: Path, parts: Sequence[Part], facts: Mapping[str, Any], render: Ca
         files.write_text(partial / name, text)
         listed[name] = parquet.FileFacts(0, (partial / name).stat().st_size, parquet.sha256(partial / name))
     manifest["files"] = [
-        {"path": path, "rows": one.rows, "size_bytes": one.size_bytes, "sha256": one.sha256} for path, one in sorted(listed.items())
+        {"path": path, "rows": one.rows, "size_bytes": one.size_bytes, "sha256": one.sha256}
+        for path, one in sorted(listed.items())
     ]
     files.write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     _exchange(partial, out)
@@ -91,7 +99,7 @@ def _write_part(root: Path, part: Part) -> Written:
 
     def counted() -> Iterator[pa.Table]:
         nonlocal nbytes
-        for table in part.tables():
+        for table in part.tables:
             chosen = table.select(part.schema.names)
             nbytes += chosen.nbytes
             yield chosen

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from dsbuild import files
-from dsbuild.errors import DsbuildError
 from dsbuild.executors import Executor
 from dsbuild.graph import Node, Progress, Unit, ordered, units, why
 from dsbuild.stage import Counts, digest
@@ -103,7 +101,9 @@ def plan(nodes: Sequence[Node], store: Store, build: str) -> list[PlanLine]:
         line = PlanLine(node.name)
         lines.append(line)
         if not progress.ready(node):
-            line.waits_for = sorted({source.node for source in node.inputs.values() if source.node not in progress.done})
+            line.waits_for = sorted(
+                {source.node for source in node.inputs.values() if source.node not in progress.done}
+            )
             continue
         made = units(node, progress)
         records = [store.record(unit.key) for unit in made]
@@ -135,7 +135,9 @@ def _estimate(history: History, node: Node, todo: Sequence[Unit]) -> float | Non
     return None if rows == 0 else sum(unit.rows for unit in todo) * seconds / rows
 
 
-def run(nodes: Sequence[Node], store: Store, build: str, executor: Executor, reporter: Reporter | None = None) -> Progress:
+def run(
+    nodes: Sequence[Node], store: Store, build: str, executor: Executor, reporter: Reporter | None = None
+) -> Progress:
     """Run every unit that is not done; returns the records of all nodes. Stops at the first failing unit."""
     progress, history, told = Progress(store), History(store, build), reporter or Silent()
     for node in ordered(nodes):
@@ -148,7 +150,9 @@ def run(nodes: Sequence[Node], store: Store, build: str, executor: Executor, rep
         todo = [unit for unit in made if unit.key not in records]
         told.node(node.name, len(made), len(made) - len(todo))
 
-        def done(unit: Unit, record: UnitRecord, records: dict[str, UnitRecord] = records, name: str = node.name) -> None:
+        def done(
+            unit: Unit, record: UnitRecord, records: dict[str, UnitRecord] = records, name: str = node.name
+        ) -> None:
             records[unit.key] = record
             history.note(unit)
             told.unit(name, record)
@@ -167,5 +171,3 @@ def total(records: Sequence[UnitRecord]) -> Counts:
 def measured(records: Sequence[UnitRecord], name: str) -> float:
     """The sum of one measured figure over units."""
     return sum(record.measured.get(name, 0.0) for record in records)
-
-

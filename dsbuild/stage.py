@@ -54,7 +54,9 @@ class Counts:
     failed: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.n_in + other.n_in, self.kept + other.kept, self.dropped + other.dropped, self.failed + other.failed)
+        return Counts(
+            self.n_in + other.n_in, self.kept + other.kept, self.dropped + other.dropped, self.failed + other.failed
+        )
 
     def balanced(self) -> bool:
         """Whether every input key ended kept, dropped or failed."""

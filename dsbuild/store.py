@@ -54,7 +54,9 @@ class Store:
         if marker.exists():
             found = json.loads(marker.read_text("utf-8")).get("format")
             if found != FORMAT:
-                raise StoreError(f"{root}: a store of format {found}, this version reads {FORMAT}; name another --store or delete it")
+                raise StoreError(
+                    f"{root}: a store of format {found}, this version reads {FORMAT}; name another --store or delete it"
+                )
         else:
             files.write_text(marker, json.dumps({"format": FORMAT}) + "\n")
 
@@ -92,19 +94,25 @@ class Store:
                 return None
         return record
 
-    def commit(self, key: str, descriptor: Mapping[str, Any], result: Result, counts: Counts, started: float) -> UnitRecord:
+    def commit(
+        self, key: str, descriptor: Mapping[str, Any], result: Result, counts: Counts, started: float
+    ) -> UnitRecord:
         """Write a unit's outputs, then its verdicts, then its record, each atomically and in this order.
 
         `started`: when the unit was begun (`time.perf_counter`); outputs may be made while they are written.
         """
         outputs = {
-            name: [self._write(key, f"{key}{_suffix(name, index)}.parquet", shard) for index, shard in enumerate(shards)]
+            name: [
+                self._write(key, f"{key}{_suffix(name, index)}.parquet", shard) for index, shard in enumerate(shards)
+            ]
             for name, shards in result.outputs.items()
         }
         verdicts = self._write(key, f"{key}.verdicts.parquet", Shard(pa.Table.from_pylist(result.verdicts, VERDICTS)))
         measured = {**result.measured, "seconds": round(time.perf_counter() - started, 3)}
         record = UnitRecord(key, descriptor, outputs, verdicts, counts, result.facts, measured)
-        files.write_text(self.folder(key) / f"{key}.json", json.dumps(asdict(record), ensure_ascii=False, sort_keys=True))
+        files.write_text(
+            self.folder(key) / f"{key}.json", json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
+        )
         shutil.rmtree(self.folder(key) / f"{key}.work", ignore_errors=True)
         return record
 

@@ -33,6 +33,7 @@ class CheckTranslations:
         unknown = translated["n_unknown"].to_pylist()
         words = [max(1, len(text.split())) for text in sources]
         columns["unknown_share"] = pa.array(
-            [None if count is None else min(1.0, count / total) for count, total in zip(unknown, words, strict=True)], pa.float64()
+            [None if count is None else min(1.0, count / total) for count, total in zip(unknown, words, strict=True)],
+            pa.float64(),
         )
         return Result({"out": [Shard(pa.table({"uid": segments["uid"], **columns}))]})

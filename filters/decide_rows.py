@@ -39,7 +39,9 @@ class DecideRows:
         rows: pa.Table = inputs["rows"]
         ids = rows[self.id_column].to_pylist()
         judged = self._judged(inputs.get("qrels"))
-        decision = decide(rows, [rule for rule in load_thresholds(self.settings, tgt=self.lang) if self.table in rule.tables])
+        decision = decide(
+            rows, [rule for rule in load_thresholds(self.settings, tgt=self.lang) if self.table in rule.tables]
+        )
         fates = [KEPT if keep else DROPPED for keep in decision.keep.to_pylist()]
         flags = [""] * len(ids)
         verdicts: list[dict[str, Any]] = []
@@ -69,7 +71,9 @@ class DecideRows:
                 verdicts.append(verdict(self.table, self.lang, ids[index], "translate", outcome, rule, detail=detail))
         for index, rung in enumerate(rows["rung"].to_pylist() if "rung" in rows.column_names else []):
             if rung and not failures[index]:
-                verdicts.append(verdict(self.table, self.lang, ids[index], "translate", "repaired", "retried", value=float(rung)))
+                verdicts.append(
+                    verdict(self.table, self.lang, ids[index], "translate", "repaired", "retried", value=float(rung))
+                )
         out = rows.append_column(pa.field("fate", pa.string(), nullable=False), pa.array(fates, pa.string()))
         out = out.append_column(pa.field("flag", pa.string(), nullable=False), pa.array(flags, pa.string()))
         counts = Counts(len(ids), fates.count(KEPT), fates.count(DROPPED), fates.count(FAILED))

@@ -41,6 +41,8 @@ _WORD_WEIGHT = 1.2
 _WORD_LIMIT = 6.0
 _SMALL = 0.02
 _FAR = 0.5
+# fastText is surer of itself on single sentences than it is right.
+_TRUST = 0.7
 # A language may have several labels in lid.176: Serbian and Croatian are also "sh", Swiss German is "als", and so on.
 _MORE_LABELS = {"sr-Latn": ("sh", "sr"), "hr": ("sh",), "bs": ("sh",), "ar": ("arz",), "fa": ("prs",), "zh-Hant": ("yue", "wuu"),
                 "zh-Hans": ("wuu",), "nb": ("nn",), "uz-Cyrl": ("uz",), "ne": ("dty",), "ckb": ("ku",), "azb": ("az",)}  # fmt: skip
@@ -125,8 +127,8 @@ class LanguageId:
             if labels:
                 expected = sum(guess.get(label, 0.0) for label in labels)
                 # A label that is no near language tells more about fastText than about the text.
-                rival = max((p if label in near else p * _FAR for label, p in guess.items() if label not in labels), default=0.0)
-                odds = math.log((expected + _SMALL) / (rival + _SMALL))
+                rivals_ = {label: p if label in near else p * _FAR for label, p in guess.items() if label not in labels}
+                odds = _TRUST * math.log((expected + _SMALL) / (max(rivals_.values(), default=0.0) + _SMALL))
             if pairs:
                 present = [word.lower() for word in words(_sample(text))]
                 lead = min(sum((word in own) - (word in theirs) for word in present) for own, theirs in pairs)
@@ -169,7 +171,7 @@ def _identified(text: str, label: str, score: float, margin: float, script: str)
         return Identified(label, score, margin, script, None)
     candidates = [language.code, *language.confusables]
     present = {word.lower() for word in words(_sample(text))}
-    counts = {code: min(_lead(present, code, other) for other in candidates if other != code) if len(candidates) > 1 else 0 for code in candidates}
+    counts = {code: min((_lead(present, code, other) for other in candidates if other != code), default=0) for code in candidates}
     code = language.code
     best = max(candidates, key=lambda name: counts[name])
     # Two words more than the label's own language outweigh a label that fastText was not sure of.

@@ -39,10 +39,16 @@ class MendMojibake:
         for name in self.fields:
             texts = rows[name].to_pylist()
             mended = [text if text.isascii() else fix_encoding(text) for text in texts]
-            changed = [index for index, (before, after) in enumerate(zip(texts, mended, strict=True)) if before != after]
+            changed = [
+                index for index, (before, after) in enumerate(zip(texts, mended, strict=True)) if before != after
+            ]
             if not changed:
                 continue
-            rows = rows.set_column(rows.column_names.index(name), pa.field(name, pa.string(), nullable=False), pa.array(mended, pa.string()))
+            rows = rows.set_column(
+                rows.column_names.index(name),
+                pa.field(name, pa.string(), nullable=False),
+                pa.array(mended, pa.string()),
+            )
             verdicts += [
                 verdict(self.table, langs[index], ids[index], self.name, "repaired", "mojibake",
                         detail=json.dumps({"field": name, "before": texts[index]}, ensure_ascii=False))

@@ -9,7 +9,9 @@ from dsbuild.engine import Request, TranslationEngine
 from dsbuild.errors import EngineError
 from dsbuild.translate.apertium import ApertiumEngine
 
-needs_apertium = pytest.mark.skipif(shutil.which("apertium") is None, reason="apertium is not installed (Debian packages apertium apertium-eng-spa)")
+needs_apertium = pytest.mark.skipif(
+    shutil.which("apertium") is None, reason="apertium is not installed (Debian packages apertium apertium-eng-spa)"
+)
 
 
 def translate(engine: ApertiumEngine, *texts: str) -> list:
@@ -64,8 +66,8 @@ def test_a_line_that_stalls_or_fails_costs_only_itself(tmp_path, monkeypatch) ->
     """A stand-in command that copies lines, hangs on one word and fails on another."""
     command = tmp_path / "apertium"
     command.write_text(
-        "#!/bin/sh\nif [ \"$1\" = -l ]; then echo eng-spa; exit 0; fi\ndata=$(cat)\n"
-        "case \"$data\" in *hang*) sleep 30;; *crash*) echo broken >&2; exit 3;; esac\nprintf '%s\\n' \"$data\"\n"
+        '#!/bin/sh\nif [ "$1" = -l ]; then echo eng-spa; exit 0; fi\ndata=$(cat)\n'
+        'case "$data" in *hang*) sleep 30;; *crash*) echo broken >&2; exit 3;; esac\nprintf \'%s\\n\' "$data"\n'
     )
     command.chmod(command.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -19,7 +19,10 @@ def folder(tmp_path):
         '{"_id": "d/1", "text": "Tea is a drink."}\n{"_id": "d 2", "title": "Kaffee", "text": "Coffee."}\n{"_id": "d3", "title": null, "text": ""}\n',
         "utf-8",
     )
-    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "tea", "metadata": {}}\n{"_id": "q2", "text": "coffee"}\n{"_id": "q3", "text": "x"}\n', "utf-8")
+    (tmp_path / "queries.jsonl").write_text(
+        '{"_id": "q1", "text": "tea", "metadata": {}}\n{"_id": "q2", "text": "coffee"}\n{"_id": "q3", "text": "x"}\n',
+        "utf-8",
+    )
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td/1\t2\nq1\td 2\t0\n", "utf-8")
     return tmp_path
@@ -79,7 +82,10 @@ def test_language_is_never_assumed(folder):
 def test_qrels_with_and_without_header(folder, text, relevance):
     (folder / "qrels/test.tsv").write_text(text, "utf-8")
     qrels = read(open_source(f"beir:{folder}", lang="en"), "qrels")
-    assert list(zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True)) == [("q1", "d/1"), ("q2", "d3")]
+    assert list(zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True)) == [
+        ("q1", "d/1"),
+        ("q2", "d3"),
+    ]
     assert qrels["relevance"].to_pylist() == relevance
 
 

@@ -12,7 +12,10 @@ HARNESS = Path(__file__).parent.parent / "bench" / "kill.py"
 
 def test_a_killed_run_ends_with_the_same_release() -> None:
     done = subprocess.run(
-        [sys.executable, str(HARNESS), "--instants", "5", "--failpoint-hits", "3", "--format", "json"], capture_output=True, text=True, check=False
+        [sys.executable, str(HARNESS), "--instants", "5", "--failpoint-hits", "3", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)

@@ -20,7 +20,9 @@ def never(source: str, target: str, tgt: str) -> tuple[str, ...]:
 
 def ladder(limit: int | None = None, placeholder: str = "<ID{n}>", **more) -> Ladder:
     capabilities = Capabilities(max_tokens=limit, placeholder=placeholder, **more)
-    return Ladder(src="en", tgt="hi", capabilities=capabilities, count=words, hard=never, protects=capabilities.protects, terms={})
+    return Ladder(
+        src="en", tgt="hi", capabilities=capabilities, count=words, hard=never, protects=capabilities.protects, terms={}
+    )
 
 
 def echo(attempt: Attempt) -> list[Output]:
@@ -29,7 +31,11 @@ def echo(attempt: Attempt) -> list[Output]:
 
 @pytest.mark.parametrize("rung", RUNGS)
 @given(
-    text=st.lists(st.sampled_from(["word", "a,", "b;", "https://x.org/y", "c.", "d (e)", "अ।", "line\nbreak", "-", "1,000"]), min_size=1, max_size=30).map(" ".join),
+    text=st.lists(
+        st.sampled_from(["word", "a,", "b;", "https://x.org/y", "c.", "d (e)", "अ।", "line\nbreak", "-", "1,000"]),
+        min_size=1,
+        max_size=30,
+    ).map(" ".join),
     limit=st.integers(1, 9),
 )
 def test_an_engine_that_echoes_gives_every_text_back_whole(rung, text, limit) -> None:
@@ -85,7 +91,15 @@ def test_rungs_that_would_ask_the_same_again_are_left_out() -> None:
 
 
 def test_fixed_terms_are_put_in_and_counted() -> None:
-    steps = Ladder(src="en", tgt="hi", capabilities=Capabilities(placeholder="<ID{n}>"), count=words, hard=never, protects=(), terms={"heart": "हृदय"})
+    steps = Ladder(
+        src="en",
+        tgt="hi",
+        capabilities=Capabilities(placeholder="<ID{n}>"),
+        count=words,
+        hard=never,
+        protects=(),
+        terms={"heart": "हृदय"},
+    )
     attempt = steps.attempts("first", ["the heart beats"])[0]
     assert attempt is not None
     outcome = steps.judge("the heart beats", attempt, [Output("<ID1> धड़कता है")])

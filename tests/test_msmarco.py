@@ -34,7 +34,11 @@ def test_tsv_layout(folder):
     assert list(zip(queries["query_id"].to_pylist(), queries["split"].to_pylist(), strict=True)) == [
         ("10", "train"), ("11", "train"), ("20", "dev.small"),
     ]  # fmt: skip
-    assert list(zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True)) == [("10", "0"), ("11", "2"), ("20", "1")]
+    assert list(zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True)) == [
+        ("10", "0"),
+        ("11", "2"),
+        ("20", "1"),
+    ]
     facts = source.facts()
     assert (facts.name, facts.lang, facts.evaluation) == ("msmarco", "en", True)
     assert "research" in facts.license
@@ -97,6 +101,6 @@ def test_no_folder_no_network_no_cache_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SourceError, match="--src msmarco:DIR.*--src msmarco-sample") as caught:
+    with pytest.raises(SourceError, match=r"--src msmarco:DIR.*--src msmarco-sample") as caught:
         open_source("msmarco")
     assert "\n" not in str(caught.value)

@@ -14,7 +14,10 @@ TEMPLATE = "<ID{n}>"
     [
         ("Mail a.b@c.org, or see http://x.org/a?b=1.", [("email", "a.b@c.org"), ("url", "http://x.org/a?b=1")]),
         ("Visit www.example.com, today.", [("url", "www.example.com")]),
-        ("Use `pip install x` and {name}, %s or ${HOME}.", [("code", "`pip install x`"), ("placeholder", "{name}"), ("placeholder", "%s"), ("placeholder", "${HOME}")]),
+        (
+            "Use `pip install x` and {name}, %s or ${HOME}.",
+            [("code", "`pip install x`"), ("placeholder", "{name}"), ("placeholder", "%s"), ("placeholder", "${HOME}")],
+        ),
         ("It is 1,234.5 km in 1954.", [("number", "1,234.5"), ("number", "1954")]),
         ("A <b>bold</b> &amp; true word", [("code", "<b>"), ("code", "</b>"), ("code", "&amp;")]),
         ("The end. Then more.", []),

@@ -12,7 +12,9 @@ GOOD = "source:\n  src: beir:x\n  lang: en\nlangs: [hi]\nengine:\n  name: memory
 def test_a_recipe_and_settings_over_it(tmp_path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(GOOD)
-    recipe = compose(path, {"langs": ["hi", "mr"], "only": None}, ["bitext.max_loop=0.3", "engine.file=other.tsv", "parallel=true"])
+    recipe = compose(
+        path, {"langs": ["hi", "mr"], "only": None}, ["bitext.max_loop=0.3", "engine.file=other.tsv", "parallel=true"]
+    )
     assert recipe.langs == ("hi", "mr")
     assert recipe.bitext == {"max_loop": 0.3}
     assert recipe.engine.choice().options == {"file": "other.tsv"}

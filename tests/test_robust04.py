@@ -89,7 +89,10 @@ def test_documents(folder):
     rows = {row["doc_id"]: row for row in read(source, "corpus").to_pylist()}
     assert list(rows) == ["FR940104-0-1", "FT911-1", "FT911-2"]
     assert rows["FT911-1"]["title"] == "FT 14 MAY 91 / Kettles sell well"
-    assert rows["FT911-1"]["text"] == "The kettle maker said on Monday that tea & toast were in fashion.\n\nA second paragraph is indented."
+    assert (
+        rows["FT911-1"]["text"]
+        == "The kettle maker said on Monday that tea & toast were in fashion.\n\nA second paragraph is indented."
+    )
     assert rows["FR940104-0-1"]["text"] == "Rules for kettles\n\nSection 1-A, if 3 < 4.\n\nNext part."
     assert rows["FR940104-0-1"]["title"] == "Rules for kettles"
     assert rows["FT911-2"]["title"] == ""

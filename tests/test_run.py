@@ -47,7 +47,10 @@ class Times:
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         values = [self.factor * value for value in inputs["rows"]["n"].to_pylist()]
         even = [value for value in values if value % 2 == 0]
-        return Result({"out": [Shard(pa.table({"n": pa.array(even, pa.int64())}))]}, counts=Counts(len(values), len(even) + self.lie, len(values) - len(even)))
+        return Result(
+            {"out": [Shard(pa.table({"n": pa.array(even, pa.int64())}))]},
+            counts=Counts(len(values), len(even) + self.lie, len(values) - len(even)),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ class Total:
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        return Result({"out": [Shard(pa.table({"sum": [sum(sum(shard["n"].to_pylist()) for shard in inputs["rows"])]}))]})
+        return Result(
+            {"out": [Shard(pa.table({"sum": [sum(sum(shard["n"].to_pylist()) for shard in inputs["rows"])]}))]}
+        )
 
 
 def graph(sizes: tuple[int, ...] = (3, 4, 2), factor: int = 3, *, lie: bool = False) -> list[Node]:
@@ -157,9 +162,9 @@ def test_a_cut_shard_is_made_again_and_a_damaged_one_is_named(tmp_path) -> None:
 def test_names_and_reasons() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'local'"):
         executors.make("locl", None)
-    assert why({"stage": "s", "version": 1, "inputs": {"rows": "a"}}, {"stage": "s", "version": 2, "inputs": {"rows": "b"}}) == (
-        "stage version 1 -> 2; input changed: rows"
-    )
+    assert why(
+        {"stage": "s", "version": 1, "inputs": {"rows": "a"}}, {"stage": "s", "version": 2, "inputs": {"rows": "b"}}
+    ) == ("stage version 1 -> 2; input changed: rows")
 
 
 def test_a_store_of_another_format_is_refused(tmp_path) -> None:

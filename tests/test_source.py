@@ -30,7 +30,11 @@ def pairs(path):
 
 
 def rows_of(file):
-    return [row for chunk in read_chunks(file) for row in zip(*(chunk.columns[name].to_pylist() for name in file.columns), strict=True)]
+    return [
+        row
+        for chunk in read_chunks(file)
+        for row in zip(*(chunk.columns[name].to_pylist() for name in file.columns), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +61,9 @@ def test_sample_takes_no_path():
 
 
 def test_unknown_option_and_column_are_refused(tmp_path):
-    with pytest.raises(UnknownName, match="column 'doc_ic'.*Did you mean 'doc_id'"):
+    with pytest.raises(UnknownName, match=r"column 'doc_ic'.*Did you mean 'doc_id'"):
         open_source(f"beir:{tmp_path}", lang="en", columns={"doc_ic": "x"})
-    with pytest.raises(UnknownName, match="option of source beir 'qrel'.*Did you mean 'qrels'"):
+    with pytest.raises(UnknownName, match=r"option of source beir 'qrel'.*Did you mean 'qrels'"):
         open_source(f"beir:{tmp_path}", lang="en", options={"qrel": "none"})
 
 
@@ -126,7 +130,13 @@ def test_unix_compress_says_how_to_go_on(tmp_path, name):
 def test_quotes_and_lone_returns_do_not_join_or_cut_lines(tmp_path):
     path = tmp_path / "c.tsv"
     path.write_bytes('1\t"open quote\n2\tcar\rriage\n3\tclose"\n4\t\u2028 sep\x0b\n5\t'.encode())
-    assert rows_of(pairs(path)) == [("1", '"open quote'), ("2", "car\rriage"), ("3", 'close"'), ("4", "\u2028 sep\x0b"), ("5", "")]
+    assert rows_of(pairs(path)) == [
+        ("1", '"open quote'),
+        ("2", "car\rriage"),
+        ("3", 'close"'),
+        ("4", "\u2028 sep\x0b"),
+        ("5", ""),
+    ]
 
 
 def test_windows_lines_and_byte_order_mark(tmp_path):
@@ -162,7 +172,7 @@ def test_line_longer_than_a_block_is_whole(tmp_path):
     path = tmp_path / "c.tsv"
     long = "x" * 300_000
     path.write_text(f"1\tshort\n2\t{long}\n3\tend\n", "utf-8")
-    got = [block for block in raw_blocks(path, 4096)]
+    got = list(raw_blocks(path, 4096))
     assert b"".join(block.data for block in got) == path.read_bytes()
     assert [block.first_line for block in got] == sorted(block.first_line for block in got)
     assert rows_of(pairs(path))[1] == ("2", long)
@@ -189,10 +199,19 @@ def test_tsv_round_trip(tmp_path_factory, rows, size):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.text(min_size=1).filter(lambda t: "\0" not in t), st.text().filter(lambda t: "\0" not in t)), min_size=1, max_size=10), st.booleans())
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1).filter(lambda t: "\0" not in t), st.text().filter(lambda t: "\0" not in t)),
+        min_size=1,
+        max_size=10,
+    ),
+    st.booleans(),
+)
 def test_jsonl_fast_and_slow_readers_agree(tmp_path_factory, rows, ascii_only):
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
-    text = "".join(json.dumps({"doc_id": a, "text": b, "metadata": {"k": [1, a]}}, ensure_ascii=ascii_only) + "\n" for a, b in rows)
+    text = "".join(
+        json.dumps({"doc_id": a, "text": b, "metadata": {"k": [1, a]}}, ensure_ascii=ascii_only) + "\n" for a, b in rows
+    )
     file = TableFile(path, "jsonl", PAIR)
     path.write_bytes(text.encode())
     fast = rows_of(file)

@@ -11,7 +11,9 @@ from dsbuild.stage import Shards, Workspace
 from dsbuild.translate.segments import SEGMENTS
 from dsbuild.translate.unique import UniqueSegments
 
-TEXTS = st.lists(st.lists(st.sampled_from(["a", "b", "c", "अ", "x y", "A", "long " * 5]), max_size=9), min_size=1, max_size=5)
+TEXTS = st.lists(
+    st.lists(st.sampled_from(["a", "b", "c", "अ", "x y", "A", "long " * 5]), max_size=9), min_size=1, max_size=5
+)
 
 
 def shards_of(folder: Path, name: str, groups: list[list[str]]) -> Shards:
@@ -19,7 +21,12 @@ def shards_of(folder: Path, name: str, groups: list[list[str]]) -> Shards:
     for number, texts in enumerate(groups):
         path = folder / f"{name}-{number}.parquet"
         columns = [range(len(texts)), ["text"] * len(texts), [0] * len(texts), [len(text) for text in texts], texts]
-        parquet.write_unit(path, pa.table([pa.array(column, kind.type) for column, kind in zip(columns, SEGMENTS, strict=True)], schema=SEGMENTS))
+        parquet.write_unit(
+            path,
+            pa.table(
+                [pa.array(column, kind.type) for column, kind in zip(columns, SEGMENTS, strict=True)], schema=SEGMENTS
+            ),
+        )
         paths.append(path)
     return Shards(paths)
 

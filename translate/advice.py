@@ -14,4 +14,5 @@ def advise(engine: str, options: Mapping[str, Any], src: str, tgts: Sequence[str
         return []
     from dsbuild.translate.models import recommend
 
-    return [str(line) for line in recommend(src, tgts)]
+    found = recommend(src, tgts, str(options.get("model") or ""))
+    return [f"for {', '.join(one.tgts)}: {one.id} ({one.license}), {one.why}" for one in found]

@@ -95,7 +95,11 @@ class ApertiumEngine:
         limit = self.timeout_s * max(1.0, len(texts) / 1000)
         try:
             done = subprocess.run(
-                ["apertium", "-f", "none", mode], input=data.encode("utf-8"), capture_output=True, timeout=limit, check=False
+                ["apertium", "-f", "none", mode],
+                input=data.encode("utf-8"),
+                capture_output=True,
+                timeout=limit,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return None, f"timeout: apertium gave no answer in {limit:.0f} s"
@@ -119,13 +123,20 @@ class ApertiumEngine:
                 if f"{first}-{second}" in self._modes:
                     return f"{first}-{second}"
         package = _PACKAGES.get((src, tgt))
-        advice = f"apt-get install {package}" if package else f"it serves {', '.join(sorted(f'{a}-{b}' for a, b in _PACKAGES))}"
+        advice = (
+            f"apt-get install {package}"
+            if package
+            else f"it serves {', '.join(sorted(f'{a}-{b}' for a, b in _PACKAGES))}"
+        )
         raise EngineError(f"apertium has no installed mode {src} -> {tgt}: {advice}")
 
     def _installed_versions(self) -> str:
         if shutil.which("dpkg-query"):
             listed = subprocess.run(
-                ["dpkg-query", "-W", "-f", "${Package}=${Version} ", "apertium*"], capture_output=True, text=True, check=False
+                ["dpkg-query", "-W", "-f", "${Package}=${Version} ", "apertium*"],
+                capture_output=True,
+                text=True,
+                check=False,
             ).stdout
             return " ".join(entry for entry in listed.split() if not entry.endswith("="))
         return subprocess.run(["apertium", "-V"], capture_output=True, text=True, check=False).stdout.strip()

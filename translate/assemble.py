@@ -54,20 +54,37 @@ class AssembleRows:
         texts, failures, mapped = self._texts(rows, segments, joined)
         out = rows
         for name in self.fields:
-            out = out.set_column(out.column_names.index(name), pa.field(name, pa.string(), nullable=False), pa.array(texts[name], pa.string()))
-        out = out.set_column(out.column_names.index("lang"), pa.field("lang", pa.string(), nullable=False), pa.array([self.tgt] * len(rows)))
+            out = out.set_column(
+                out.column_names.index(name),
+                pa.field(name, pa.string(), nullable=False),
+                pa.array(texts[name], pa.string()),
+            )
+        out = out.set_column(
+            out.column_names.index("lang"),
+            pa.field("lang", pa.string(), nullable=False),
+            pa.array([self.tgt] * len(rows)),
+        )
         if self.origin:
-            out = out.set_column(out.column_names.index("origin"), pa.field("origin", pa.string(), nullable=False), pa.array(["translated"] * len(rows)))
+            out = out.set_column(
+                out.column_names.index("origin"),
+                pa.field("origin", pa.string(), nullable=False),
+                pa.array(["translated"] * len(rows)),
+            )
         weights = pc.utf8_length(segments["text"]).to_numpy().astype(np.float64)
         row_of = segments["row"].to_numpy()
-        out = out.append_column(pa.field("n_segments", pa.int32(), nullable=False), pa.array(np.bincount(row_of, minlength=len(rows)).astype(np.int32)))
+        out = out.append_column(
+            pa.field("n_segments", pa.int32(), nullable=False),
+            pa.array(np.bincount(row_of, minlength=len(rows)).astype(np.int32)),
+        )
         out = out.append_column(pa.field("failure", pa.string(), nullable=False), pa.array(failures))
         for name in joined.column_names:
             if name not in ("uid", "text", "failure"):
                 out = out.append_column(name, _to_rows(name, joined[name], row_of, weights, len(rows)))
         return Result({"out": [Shard(out)], "map": [Shard(mapped)]}, counts=Counts(len(rows), len(rows)))
 
-    def _texts(self, rows: pa.Table, segments: pa.Table, joined: pa.Table) -> tuple[dict[str, list[str]], list[str], pa.Table]:
+    def _texts(
+        self, rows: pa.Table, segments: pa.Table, joined: pa.Table
+    ) -> tuple[dict[str, list[str]], list[str], pa.Table]:
         """The new text of every field, the first failure of every row, and the map of segments."""
         texts = {name: rows[name].to_pylist() for name in self.fields}
         sources = {name: list(column) for name, column in texts.items()}
@@ -84,7 +101,9 @@ class AssembleRows:
                 texts[place[1]][place[0]] = "".join(pieces)
 
         columns = (segments[name].to_pylist() for name in ("row", "field", "start", "end"))
-        for row, field, start, end, text, failure in zip(*columns, joined["text"].to_pylist(), joined["failure"].to_pylist(), strict=True):
+        for row, field, start, end, text, failure in zip(
+            *columns, joined["text"].to_pylist(), joined["failure"].to_pylist(), strict=True
+        ):
             if place != (row, field):
                 finish()
                 place, pieces, number, length, done = (row, field), [], 0, 0, 0
@@ -97,13 +116,22 @@ class AssembleRows:
                 failures[row] = failure
         finish()
         columns_of_map = list(zip(*mapped, strict=True)) if mapped else [()] * len(SEGMENT_MAP)
-        return texts, failures, pa.table([pa.array(column, kind.type) for column, kind in zip(columns_of_map, SEGMENT_MAP, strict=True)], schema=SEGMENT_MAP)
+        return (
+            texts,
+            failures,
+            pa.table(
+                [pa.array(column, kind.type) for column, kind in zip(columns_of_map, SEGMENT_MAP, strict=True)],
+                schema=SEGMENT_MAP,
+            ),
+        )
 
 
 def _join(uids: npt.NDArray[np.int64], translated: Any, checked: Any) -> pa.Table:
     """The translation and checks of each uid; both come in the needed shards only, in ascending order of uid."""
     if not len(translated):
-        return pa.table({"uid": pa.array([], pa.int64()), "text": pa.array([], pa.string()), "failure": pa.array([], pa.string())})
+        return pa.table(
+            {"uid": pa.array([], pa.int64()), "text": pa.array([], pa.string()), "failure": pa.array([], pa.string())}
+        )
     left = pa.concat_tables([translated[shard] for shard in range(len(translated))])
     right = pa.concat_tables([checked[shard] for shard in range(len(checked))])
     known = left["uid"].to_numpy()
@@ -114,13 +142,17 @@ def _join(uids: npt.NDArray[np.int64], translated: Any, checked: Any) -> pa.Tabl
     return left.take(pa.array(places))
 
 
-def _to_rows(name: str, column: pa.ChunkedArray, row_of: npt.NDArray[np.int32], weights: npt.NDArray[np.float64], n_rows: int) -> pa.Array:
+def _to_rows(
+    name: str, column: pa.ChunkedArray, row_of: npt.NDArray[np.int32], weights: npt.NDArray[np.float64], n_rows: int
+) -> pa.Array:
     """One column of segments as a column of rows; null where no segment of the row has a value."""
     present = pc.is_valid(column).to_numpy()
     rows = row_of[present]
     seen = np.bincount(rows, minlength=n_rows) > 0
     if pa.types.is_boolean(column.type):
-        hits = np.bincount(rows, weights=column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64), minlength=n_rows)
+        hits = np.bincount(
+            rows, weights=column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64), minlength=n_rows
+        )
         return pa.array(hits > 0, mask=~seen)
     values = column.drop_null().to_numpy().astype(np.float64)
     if name in _SUMS:

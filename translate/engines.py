@@ -31,7 +31,9 @@ def open_engine(name: str, options: Mapping[str, Any]) -> TranslationEngine:
     for option in options:
         if option not in known:
             raise UnknownName(f"option of engine {name!r}", option, known)
-    if missing := [option for option, default in known.items() if default is inspect.Parameter.empty and option not in options]:
+    if missing := [
+        option for option, default in known.items() if default is inspect.Parameter.empty and option not in options
+    ]:
         raise RecipeError(f"engine {name!r} needs {', '.join(missing)}: --set engine.{missing[0]}=…")
     if factory.capabilities.isolated:
         from dsbuild.host import HostedEngine

@@ -47,7 +47,9 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._handle.close()
 
     def add(self, key: str, value: Any) -> None:
@@ -76,7 +78,10 @@ def _parse(line: bytes) -> tuple[str, Any] | None:
 
 def pack(outputs: list[Output]) -> list[list[Any]]:
     """Outputs as JSON values."""
-    return [[one.text, one.finish, one.score, one.n_src_tokens, one.n_tgt_tokens, one.n_unknown, one.error] for one in outputs]
+    return [
+        [one.text, one.finish, one.score, one.n_src_tokens, one.n_tgt_tokens, one.n_unknown, one.error]
+        for one in outputs
+    ]
 
 
 def unpack(values: list[list[Any]]) -> list[Output]:

@@ -77,7 +77,10 @@ class Ladder:
         if rung == "split":
             return [self._split(text) for text in texts]
         if rung == "plain":
-            return [attempt if self.items(text) else None for text, attempt in zip(texts, self._whole(texts, beam=None, masked=False), strict=True)]
+            return [
+                attempt if self.items(text) else None
+                for text, attempt in zip(texts, self._whole(texts, beam=None, masked=False), strict=True)
+            ]
         return [*self._whole(texts, beam=None, masked=True)]
 
     def items(self, text: str) -> list[Item]:
@@ -123,7 +126,8 @@ class Ladder:
             words = text.split()
             if len(words) < 8:
                 return None
-            parts = self._clauses(" ".join(words[: len(words) // 2])) + [" "] + self._clauses(" ".join(words[len(words) // 2 :]))
+            half = len(words) // 2
+            parts = [*self._clauses(" ".join(words[:half])), " ", *self._clauses(" ".join(words[half:]))]
         return Attempt(parts)
 
     def _clauses(self, text: str) -> list[str | Query]:
@@ -166,7 +170,11 @@ class Ladder:
                 rule = rule or "protected_lost"
         joined = "".join(pieces)
         items = self.items(text)
-        if not rule and any(joined.count(item.replacement) < sum(other.replacement == item.replacement for other in items) for item in items if item.kind != "term"):
+        if not rule and any(
+            joined.count(item.replacement) < sum(other.replacement == item.replacement for other in items)
+            for item in items
+            if item.kind != "term"
+        ):
             rule = "protected_lost"
         if not rule:
             rule = next(iter(self.hard(text, joined, self.tgt)), "")
@@ -181,7 +189,11 @@ def _sum(text: str, rule: str, outputs: Sequence[Output]) -> Outcome:
     tokens = sum(one.n_tgt_tokens for one in outputs)
     scored = [one for one in outputs if one.score is not None]
     weight = sum(max(1, one.n_tgt_tokens) for one in scored)
-    score = sum(one.score * max(1, one.n_tgt_tokens) for one in scored if one.score is not None) / weight if scored else None
+    score = (
+        sum(one.score * max(1, one.n_tgt_tokens) for one in scored if one.score is not None) / weight
+        if scored
+        else None
+    )
     known = [one.n_unknown for one in outputs if one.n_unknown is not None]
     return Outcome(text, rule, score, sum(one.n_src_tokens for one in outputs), tokens, sum(known) if known else None)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import time
 import urllib.error
 import urllib.parse
@@ -76,7 +75,11 @@ class LLMEngine:
 
     def terms(self) -> Terms:
         """The model's licence, if the user named it."""
-        return Terms(self.license or "unknown", self.model, "" if self.license else "name the model's terms with --set engine.license=…")
+        return Terms(
+            self.license or "unknown",
+            self.model,
+            "" if self.license else "name the model's terms with --set engine.license=…",
+        )
 
     def check(self, src: str, tgts: Sequence[str]) -> None:
         """The languages are known; what the model can do with them is for the checks to say."""
@@ -93,7 +96,9 @@ class LLMEngine:
         outputs: dict[int, list[Output | None]] = {number: [None] * len(batch) for number, batch in enumerate(batches)}
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = {
-                pool.submit(self._ask, request): (number, place) for number, batch in enumerate(batches) for place, request in enumerate(batch)
+                pool.submit(self._ask, request): (number, place)
+                for number, batch in enumerate(batches)
+                for place, request in enumerate(batch)
             }
             try:
                 for future in as_completed(futures):
@@ -112,8 +117,13 @@ class LLMEngine:
         """The request body for one segment."""
         src, tgt = languages.get(request.src), languages.get(request.tgt)
         terms = request.context.get("terms", {})
-        listed = "".join(f"\nWrite {json.dumps(term, ensure_ascii=False)} as {json.dumps(fixed, ensure_ascii=False)}." for term, fixed in terms.items())
-        system = self._prompt.format(src_name=src.name, src=src.code, tgt_name=tgt.name, tgt=tgt.code, tgt_script=tgt.script, terms=listed)
+        listed = "".join(
+            f"\nWrite {json.dumps(term, ensure_ascii=False)} as {json.dumps(fixed, ensure_ascii=False)}."
+            for term, fixed in terms.items()
+        )
+        system = self._prompt.format(
+            src_name=src.name, src=src.code, tgt_name=tgt.name, tgt=tgt.code, tgt_script=tgt.script, terms=listed
+        )
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [
@@ -144,15 +154,18 @@ class LLMEngine:
                     answer = json.load(reply)
                 return answer if isinstance(answer, dict) else "engine_error: the server's answer is not an object"
             except urllib.error.HTTPError as error:
-                said = " ".join(error.read(300).decode("utf-8", "replace").split())
+                with error:
+                    said = " ".join(error.read(300).decode("utf-8", "replace").split())
+                    after = error.headers.get("Retry-After") or "0"
                 if error.code not in _RETRIED:
                     raise EngineError(f"{self.base_url}: HTTP {error.code}: {said}") from None
-                problem = f"engine_error: HTTP {error.code}"
-                wait = float(error.headers.get("Retry-After") or 0) if (error.headers.get("Retry-After") or "0").isdigit() else 0.0
-            except (urllib.error.URLError, socket.timeout, ConnectionError, TimeoutError, json.JSONDecodeError) as error:
+                problem, wait = f"engine_error: HTTP {error.code}", float(after) if after.isdigit() else 0.0
+            except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError) as error:
                 reason = getattr(error, "reason", error)
                 if isinstance(reason, ConnectionRefusedError) and attempt == self.retries:
-                    raise EngineError(f"{self.base_url}: no server answers; start one or name it with --set engine.base_url=…") from None
+                    raise EngineError(
+                        f"{self.base_url}: no server answers; start one or name it with --set engine.base_url=…"
+                    ) from None
                 problem, wait = f"engine_error: {type(reason).__name__}", 0.0
             if attempt < self.retries:
                 time.sleep(max(wait, min(30.0, 0.5 * 2**attempt) * (0.5 + self._jitter.random())))
@@ -167,17 +180,17 @@ def parse(answer: Mapping[str, Any]) -> Output:
     except (KeyError, IndexError, TypeError):
         return Output("", "error", error="engine_error: the answer has no message")
     usage = answer.get("usage") or {}
-    counts = {"n_src_tokens": int(usage.get("prompt_tokens") or 0), "n_tgt_tokens": int(usage.get("completion_tokens") or 0)}
+    asked, said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
     if choice.get("finish_reason") == "length":
-        return Output("", "length", **counts)
+        return Output("", "length", n_src_tokens=asked, n_tgt_tokens=said)
     text = content.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         value = json.loads(text)
     except ValueError:
-        return Output("", "error", error="engine_error: the answer is not JSON", **counts)
+        return Output("", "error", error="engine_error: the answer is not JSON")
     if not isinstance(value, dict) or not isinstance(value.get("translation"), str):
-        return Output("", "error", error="engine_error: the answer has no translation", **counts)
-    return Output(value["translation"], score=_mean_logprob(choice), **counts)
+        return Output("", "error", error="engine_error: the answer has no translation")
+    return Output(value["translation"], score=_mean_logprob(choice), n_src_tokens=asked, n_tgt_tokens=said)
 
 
 def _mean_logprob(choice: Mapping[str, Any]) -> float | None:

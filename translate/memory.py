@@ -55,12 +55,20 @@ class MemoryEngine:
 
     def terms(self) -> Terms:
         """The file's licence, if the user named it."""
-        return Terms(self.license or "unknown", self.file.name, "" if self.license else "name the file's licence with --set engine.license=…")
+        return Terms(
+            self.license or "unknown",
+            self.file.name,
+            "" if self.license else "name the file's licence with --set engine.license=…",
+        )
 
     def check(self, src: str, tgts: Sequence[str]) -> None:
         """Every direction needs at least one pair."""
         for tgt in tgts:
-            if not self._index().execute("SELECT 1 FROM pairs WHERE src = ? AND tgt = ? LIMIT 1", (src, tgt)).fetchone():
+            if (
+                not self._index()
+                .execute("SELECT 1 FROM pairs WHERE src = ? AND tgt = ? LIMIT 1", (src, tgt))
+                .fetchone()
+            ):
                 found = sorted({f"{a} -> {b}" for a, b in self._index().execute("SELECT DISTINCT src, tgt FROM pairs")})
                 raise EngineError(f"{self.file}: no pair {src} -> {tgt}; it has {', '.join(found[:20]) or 'none'}")
 
@@ -75,7 +83,10 @@ class MemoryEngine:
             yield number, [self._look_up(base, request) for request in batch]
 
     def _look_up(self, base: sqlite3.Connection, request: Request) -> Output:
-        row = base.execute("SELECT text FROM pairs WHERE src = ? AND tgt = ? AND key = ?", (request.src, request.tgt, _key(request.text))).fetchone()
+        row = base.execute(
+            "SELECT text FROM pairs WHERE src = ? AND tgt = ? AND key = ?",
+            (request.src, request.tgt, _key(request.text)),
+        ).fetchone()
         if row is None:
             return Output("", "error", error="missing: not in the file")
         words = len(request.text.split())
@@ -97,8 +108,14 @@ class MemoryEngine:
             with closing(self._base.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = OFF")
                 cursor.execute("PRAGMA synchronous = OFF")
-                cursor.execute("CREATE TABLE pairs (src TEXT, tgt TEXT, key BLOB, text TEXT, PRIMARY KEY (src, tgt, key)) WITHOUT ROWID")
-                rows = ((src, tgt, _key(source), target) for src, tgt, source, target in read_pairs(self.file) if source.strip())
+                cursor.execute(
+                    "CREATE TABLE pairs (src TEXT, tgt TEXT, key BLOB, text TEXT, PRIMARY KEY (src, tgt, key)) WITHOUT ROWID"
+                )
+                rows = (
+                    (src, tgt, _key(source), target)
+                    for src, tgt, source, target in read_pairs(self.file)
+                    if source.strip()
+                )
                 cursor.executemany("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?)", rows)
             self._base.commit()
         return self._base
@@ -139,7 +156,9 @@ def _tsv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with file.open(encoding="utf-8", newline="\n") as lines:
         header = next(lines, "").rstrip("\r\n").split("\t")
         if len(header) < 2:
-            raise EngineError(f"{file}:1: the first line names the columns, such as en<TAB>hi or src<TAB>tgt<TAB>src_lang<TAB>tgt_lang")
+            raise EngineError(
+                f"{file}:1: the first line names the columns, such as en<TAB>hi or src<TAB>tgt<TAB>src_lang<TAB>tgt_lang"
+            )
         for number, line in enumerate(lines, 2):
             cells = line.rstrip("\r\n").split("\t")
             if len(cells) != len(header):
@@ -178,9 +197,9 @@ def _tmx(file: Path) -> Iterator[Pair]:
                 for variant in element.iter("tuv"):
                     lang = variant.get(_XML_LANG) or variant.get("lang") or ""
                     segment = variant.find("seg")
-                    texts[lang.split("-")[0].lower() if lang.count("-") == 1 and len(lang.split("-")[1]) == 2 else lang] = (
-                        "".join(segment.itertext()) if segment is not None else ""
-                    )
+                    texts[
+                        lang.split("-")[0].lower() if lang.count("-") == 1 and len(lang.split("-")[1]) == 2 else lang
+                    ] = "".join(segment.itertext()) if segment is not None else ""
                 yield from _directed(file, 0, texts)
                 element.clear()
     except ET.ParseError as error:

@@ -71,7 +71,10 @@ def find(text: str, kinds: Sequence[str], *, terms: Mapping[str, str] | None = N
             for match in _matcher(tuple(sorted(kinds))).finditer(text)
         ]
     if terms:
-        found += [Item(match.start(), match.end(), "term", match.group(), terms[match.group()]) for match in _terms(tuple(terms)).finditer(text)]
+        found += [
+            Item(match.start(), match.end(), "term", match.group(), terms[match.group()])
+            for match in _terms(tuple(terms)).finditer(text)
+        ]
         found.sort(key=lambda item: (item.start, -item.end))
     items: list[Item] = []
     for item in found:

@@ -38,7 +38,8 @@ class TranslationMemory:
             with closing(sqlite3.connect(self.path, timeout=60)) as base:
                 for index, text in enumerate(texts):
                     row = base.execute(
-                        "SELECT text, score, n_src, n_tgt, n_unknown, rung, terms_missing FROM entries WHERE key = ?", (_key(text),)
+                        "SELECT text, score, n_src, n_tgt, n_unknown, rung, terms_missing FROM entries WHERE key = ?",
+                        (_key(text),),
                     ).fetchone()
                     if row is not None:
                         found[index] = row
@@ -52,7 +53,10 @@ class TranslationMemory:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=60)) as base, base:
                 base.execute(_TABLE)
-                base.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?,?,?)", ((_key(text), *entry) for text, entry in entries))
+                base.executemany(
+                    "INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?,?,?)",
+                    ((_key(text), *entry) for text, entry in entries),
+                )
         except (sqlite3.DatabaseError, OSError) as error:
             raise StoreError(f"{self.path}: cannot write the translation memory ({error})") from error
 

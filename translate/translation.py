@@ -73,7 +73,9 @@ class TranslateSegments:
         with Journal(work.scratch() / "journal") as journal:
             for choice in filter(None, (self.engine, self.fallback)):
                 engine = shared_engine(choice.name, choice.options)
-                memory = TranslationMemory(work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite")
+                memory = TranslationMemory(
+                    work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite"
+                )
                 todo = [index for index in range(len(texts)) if index not in entries]
                 climb = _Climb(self, engine, journal)
                 known = climb.remembered(memory, [texts[index] for index in todo])
@@ -85,7 +87,9 @@ class TranslateSegments:
                 entries |= fresh
         rows = [_row(entries.get(index), failures.get(index)) for index in range(len(texts))]
         columns = list(zip(*rows, strict=True)) if rows else [()] * (len(TRANSLATED) - 1)
-        out = pa.table([inputs["segments"]["uid"], *(pa.array(column) for column in columns)], names=TRANSLATED.names).cast(TRANSLATED)
+        out = pa.table(
+            [inputs["segments"]["uid"], *(pa.array(column) for column in columns)], names=TRANSLATED.names
+        ).cast(TRANSLATED)
         measured = {
             "segments": float(len(texts)), "remembered": float(n_remembered),
             "tgt_tokens": float(sum(row[4] for index, row in enumerate(rows))),
@@ -104,7 +108,16 @@ def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
         text, score, n_src, n_tgt, n_unknown, rung, terms = entry
         return text, "", score, n_src, n_tgt, n_unknown, rung, terms
     assert failure is not None
-    return failure.text, failure.rule, failure.score, failure.n_src_tokens, failure.n_tgt_tokens, failure.n_unknown, len(RUNGS), 0
+    return (
+        failure.text,
+        failure.rule,
+        failure.score,
+        failure.n_src_tokens,
+        failure.n_tgt_tokens,
+        failure.n_unknown,
+        len(RUNGS),
+        0,
+    )
 
 
 class _Climb:
@@ -154,7 +167,10 @@ class _Climb:
         """The outputs of every query of the attempts, in order, from the journal or the engine."""
         queries = [(index, query) for index, attempt in attempts.items() for query in attempt.queries()]
         batches = self._batches([query for _, query in queries])
-        keys = [f"{self.engine.name}/{rung}/{number}/{self._batch_id(queries, batch)}" for number, batch in enumerate(batches)]
+        keys = [
+            f"{self.engine.name}/{rung}/{number}/{self._batch_id(queries, batch)}"
+            for number, batch in enumerate(batches)
+        ]
         missing = [number for number, key in enumerate(keys) if key not in self.journal.entries]
         requests = [[queries[place][1].request for place in batches[number]] for number in missing]
         for done, outputs in self.engine.translate_batches(requests) if requests else ():

@@ -78,7 +78,11 @@ class UniqueSegments:
 
     def _uids(self, scratch: Path, borders: Positions, start: int, n_shards: int, firsts: _Firsts) -> Iterator[Shard]:
         for shard in range(start, start + n_shards):
-            pairs = np.fromfile(scratch / f"shard-{shard}", dtype=_PAIR) if borders[shard] < borders[shard + 1] else np.empty(0, _PAIR)
+            pairs = (
+                np.fromfile(scratch / f"shard-{shard}", dtype=_PAIR)
+                if borders[shard] < borders[shard + 1]
+                else np.empty(0, _PAIR)
+            )
             pairs.sort(order="position")
             uids = firsts.rank(pairs["first"])
             # A shard without segments still names one unit, from which `assemble` learns the score columns.
@@ -151,9 +155,10 @@ class _Firsts:
         self.total = int(counts.sum())
 
     def contains(self, positions: Positions) -> npt.NDArray[np.bool_]:
-        return (self.words[positions >> np.uint64(6)] >> (positions & np.uint64(63)) & np.uint64(1)).astype(bool)
+        bits = self.words[positions >> np.uint64(6)] >> (positions & np.uint64(63)) & np.uint64(1)
+        return np.asarray(bits, np.bool_)
 
     def rank(self, positions: Positions) -> npt.NDArray[np.int64]:
         below = (np.uint64(1) << (positions & np.uint64(63))) - np.uint64(1)
         words = positions >> np.uint64(6)
-        return self.before[words] + np.bitwise_count(self.words[words] & below).astype(np.int64)
+        return np.asarray(self.before[words] + np.bitwise_count(self.words[words] & below), np.int64)

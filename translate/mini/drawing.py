@@ -16,6 +16,9 @@ _ORDER = {"v": 0, "n": 1, "s": 1, "o": 1, "k": 2, "a": 2, "w": 3, "num": 3}
 _WRAPPED_MARKERS = frozenset({"का", "की", "के", "चा", "ची", "चे", "ஐ"})
 
 
+_BROAD = frozenset({"abstract", "part", "natural"})
+
+
 class NoFiller(Exception):
     """No entry fits a slot."""
 
@@ -159,6 +162,11 @@ class Drawer:
             fitting = [noun for noun in candidates if focus in self.adjectives_for(noun)]
             candidates = fitting or candidates
 
+        for option, shared in (("for", True), ("other", False)):
+            for name in slot.options.get(option, frozenset()):
+                model = fillers.get(name)
+                if isinstance(model, Phrase):
+                    candidates = [noun for noun in candidates if bool(noun.classes & model.noun.classes - _BROAD) == shared]
         noun = self.least(candidates)
         return self._phrase(noun, slot, focus) if isinstance(noun, Noun) else None
 
@@ -170,7 +178,9 @@ class Drawer:
             candidates = self.adjectives_for(phrase.noun) if isinstance(phrase, Phrase) else []
         else:
             candidates = [a for a in self.lexicon.adjectives if a.kind in slot.names or a.en in slot.names or a.en in self._set_members(slot.names)]
-        for flag in ("c", "x", "p"):
+        taken = [filler for filler in fillers.values() if isinstance(filler, Adjective)]
+        candidates = [a for a in candidates if all(a is not t and a.antonym != t.en and t.antonym != a.en and a.kind != t.kind for t in taken)]
+        for flag in ("n", "x", "p"):
             if "no" + flag in slot.flags:
                 candidates = [a for a in candidates if flag not in self.flags.get(a.en, frozenset())]
         if focus in candidates and isinstance(focus, Adjective):

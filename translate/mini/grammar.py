@@ -36,7 +36,7 @@ _ENGLISH_AGREEING = {
 MARK_STATEMENT = {"en": ".", "hi": "।", "mr": ".", "ta": "."}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """A typed slot of a pattern."""
 
@@ -175,6 +175,8 @@ class Sentence:
             if literal:
                 agr, star = self._agr(literal.group(2)), bool(literal.group(3))
                 word = literal.group(1)
+                if word in ("एक", "ஒரு"):
+                    return "" if agr.plural else word
                 return {"hi": lambda: hi_agree(word, agr, star), "mr": lambda: mr_agree(word, agr, star), "ta": lambda: ta_agree(word, agr)}[language]()
             return token
         name, tense, case, target, star_text = match.groups()
@@ -197,7 +199,9 @@ class Sentence:
             return filler.hindi(case or "", agr, star) if language == "hi" else filler.marathi(case or "", agr, star)
         if isinstance(filler, Adjective):
             if language == "ta":
-                return ta_agree(filler.ta_pred, agr or NEUTRAL) + ("ஆக" if case == "ஆக" else "") if case == "pred" else filler.ta
+                if case == "adv":
+                    return filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")
+                return ta_agree(filler.ta_pred, agr or NEUTRAL) if case == "pred" else filler.ta
             return hi_agree(filler.hi, agr or NEUTRAL, star) if language == "hi" else mr_agree(filler.mr, agr or NEUTRAL, star)
         if isinstance(filler, Word):
             text = str(getattr(filler, language))

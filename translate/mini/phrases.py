@@ -12,7 +12,7 @@ _TA_NEUTER = frozenset({"child", "baby"})
 _TA_FEMININE = frozenset({"girl", "daughter", "woman"})
 _HI_PLURAL = frozenset({"hair"})
 _MR_PLURAL = frozenset({"father", "grandfather"})
-POSSESSIVES_HI = ("का", "वाला", "जैसा")
+POSSESSIVES_HI = ("का", "वाला", "जैसा", "जितना")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Phrase:
         noun = self.noun
         kind = "n"
         if HUMAN & noun.classes and (self.plural or noun.en not in _TA_NEUTER):
-            kind = "al" if noun.en in _TA_FEMININE or (noun.proper and noun.hi_g == "f") else "an" if noun.ta.endswith("ன்") and not self.plural else "r"
+            kind = "al" if noun.en in _TA_FEMININE else "an" if noun.ta.endswith("ன்") and not noun.proper else "r"
         mr_plural = self.plural or noun.en in _MR_PLURAL or (noun.mass and noun.mr_pl not in ("-", ""))
         ta_plural = self.plural and noun.ta_pl not in ("-", "")
         return Agreement(3, self.plural, noun.hi_g, self.plural or noun.en in _HI_PLURAL, noun.mr_g, mr_plural, kind, ta_plural)
@@ -112,7 +112,7 @@ class Phrase:
         if self.determiner:
             words = f"{self.determiner.en} {words}".strip()
         elif self.noun.proper:
-            words = f"the {words}" if "river" in self.noun.classes and self.noun.en.endswith("River") else words
+            words = f"the {words}" if "river" in self.noun.classes else words
         elif article == "the" or (self.owner and article):
             words = f"the {words}"
         elif article == "a" and not self.plural and not self.noun.mass:
@@ -159,7 +159,7 @@ class Phrase:
         if not bent:
             words.append(mr_noun(self.noun, self.plural))
         else:
-            if suffix.endswith("चा") and target:
+            if suffix.endswith(("चा", "इतका", "सारखा")) and target:
                 suffix = mr_agree(suffix, target, oblique)
             words.append(mr_attach(self.noun, self.plural, "" if suffix == "*" else suffix))
         if self.other:

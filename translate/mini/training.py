@@ -1,0 +1,195 @@
+"""The loop: updates, schedule by active time, averaged weights, held-out loss, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dsbuild.translate.mini.batches import Batch, Drawing, batched
+from dsbuild.translate.mini.model import Network, Shape, Table
+from dsbuild.translate.mini.preparation import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train. minutes: active time, in which a stop of the process does not count; updates: instead of it, for an
+    exactly repeatable run; patience: evaluations without a better held-out loss before stopping."""
+
+    minutes: float
+    updates: int = 0
+    peak: float = 2e-3
+    warmup: int = 400
+    smoothing: float = 0.1
+    dropout: float = 0.1
+    average: float = 0.9995
+    clip: float = 1.0
+    every_s: float = 150.0
+    patience: int = 6
+    max_tokens: int = 6000
+    seed: int = 1
+
+
+class Clock:
+    """Seconds of work: an update that took far longer than its neighbours was stopped, and counts like them."""
+
+    def __init__(self, active: float = 0.0) -> None:
+        self.active = active
+        self._recent: deque[float] = deque(maxlen=50)
+
+    def add(self, seconds: float) -> None:
+        """Count an update."""
+        usual = statistics.median(self._recent) if len(self._recent) >= 10 else seconds
+        self._recent.append(min(seconds, 8 * usual))
+        self.active += self._recent[-1]
+
+
+class Trainer:
+    """One training run in a folder."""
+
+    def __init__(self, prepared: Prepared, shape: Shape, plan: Plan, folder: Path) -> None:
+        torch.manual_seed(plan.seed)
+        self.prepared, self.shape, self.plan, self.folder = prepared, shape, plan, folder
+        self.network = Network(shape, plan.dropout)
+        self.tables = {lang: Table.make(lang, prepared.starts[lang], ids, shape.n_pieces) for lang, ids in prepared.slices.items()}
+        decayed = [parameter for parameter in self.network.parameters() if parameter.dim() > 1]
+        others = [parameter for parameter in self.network.parameters() if parameter.dim() <= 1]
+        self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
+                                           lr=0.0, betas=(0.9, 0.98), eps=1e-9, fused=True)  # fmt: skip
+        self.averages = [parameter.detach().clone() for parameter in self.network.parameters()]
+        self.drawing = Drawing(prepared.stocks, prepared.starts, prepared.placeholders, seed=plan.seed, max_tokens=plan.max_tokens)
+        self.dev = {name: self._dev_batches(name) for name in prepared.dev}
+        self.clock, self.update, self.n_tokens = Clock(), 0, 0
+        self.best, self.waited = math.inf, 0
+        self.log: list[dict[str, Any]] = []
+
+    def _dev_batches(self, name: str) -> list[Batch]:
+        langs = next(stock.langs for stock in self.prepared.stocks if stock.name == name)
+        return batched(self.prepared.dev[name], langs, self.prepared.starts, self.plan.max_tokens)
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1."""
+        return self.update / self.plan.updates if self.plan.updates else self.clock.active / (60 * self.plan.minutes)
+
+    def rate(self) -> float:
+        """Warm-up, flat to 30 %, then half a cosine down to 2 % of the peak."""
+        warm = min(1.0, (self.update + 1) / self.plan.warmup)
+        fall = max(0.0, (min(1.0, self.progress) - 0.3) / 0.7)
+        return self.plan.peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fall)))
+
+    def run(self) -> None:
+        """Train to the end of the plan, or until the held-out loss stops falling."""
+        next_look = self.clock.active + self.plan.every_s
+        losses: deque[float] = deque(maxlen=100)
+        while self.progress < 1:
+            began = time.monotonic()
+            losses.append(self._step(self.drawing.take()))
+            self.clock.add(time.monotonic() - began)
+            if self.update % 100 == 0:
+                self._tell(losses)
+            if self.clock.active >= next_look and self.progress < 1:
+                next_look = self.clock.active + self.plan.every_s
+                self._look(losses)
+                if self.waited >= self.plan.patience:
+                    print(f"held-out loss has not fallen {self.waited} times: stopping")
+                    break
+        self._look(losses)
+
+    def _step(self, batch: Batch) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        tables = [self.tables[lang] for lang in batch.langs]
+        sums = self.network.losses(batch.sources, batch.inputs, batch.labels, tables, self.plan.smoothing)
+        count = int((batch.labels != 1).sum())
+        loss = torch.stack(sums).sum() / count
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip, foreach=True)
+        self.optimizer.step()
+        self.update += 1
+        self.n_tokens += batch.n_tokens
+        if self.update % 4 == 0:
+            # A young average forgets faster, so that the first updates do not weigh on it.
+            decay = min(self.plan.average**4, (1 + self.update / 4) / (10 + self.update / 4))
+            with torch.no_grad():
+                torch._foreach_lerp_(self.averages, [parameter.detach() for parameter in self.network.parameters()], 1 - decay)
+        return loss.item()
+
+    def _tell(self, losses: deque[float]) -> None:
+        active = max(self.clock.active, 1e-9)
+        print(f"update {self.update}  {active / 60:.1f} min  loss {sum(losses) / len(losses):.3f}  {self.n_tokens / active:.0f} tok/s  "
+              f"lr {self.rate():.2e}  {100 * self.progress:.1f} %", flush=True)  # fmt: skip
+
+    def _look(self, losses: deque[float]) -> None:
+        """Measure the averaged weights on held-out text, keep the best, write a checkpoint."""
+        found = self.held_out_loss()
+        mean = statistics.fmean(found.values()) if found else 0.0
+        self.log.append({"update": self.update, "minutes": round(self.clock.active / 60, 2), "train": round(sum(losses) / max(1, len(losses)), 4),
+                         "tokens": self.n_tokens, "held_out": {name: round(value, 4) for name, value in found.items()}})  # fmt: skip
+        better = mean < self.best or not found
+        self.best, self.waited = (mean, 0) if better else (self.best, self.waited + 1)
+        if better:
+            _write({"shape": asdict(self.shape), "weights": self.average_weights(), "update": self.update}, self.folder / "best.pt")
+        self.save()
+        print(f"held out {mean:.4f}{' *' if better else ''}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
+
+    def average_weights(self) -> dict[str, Tensor]:
+        """The averaged weights by name."""
+        return {name: average.clone() for (name, _), average in zip(self.network.named_parameters(), self.averages, strict=True)}
+
+    @torch.no_grad()
+    def held_out_loss(self) -> dict[str, float]:
+        """Cross-entropy per piece of each held-out source, under the averaged weights, without smoothing."""
+        own = [parameter.detach().clone() for parameter in self.network.parameters()]
+        torch._foreach_copy_(list(self.network.parameters()), self.averages)
+        found = {}
+        for name, batches in self.dev.items():
+            sums = [torch.stack(self.network.losses(batch.sources, batch.inputs, batch.labels, [self.tables[lang] for lang in batch.langs], 0.0)).sum()
+                    for batch in batches]  # fmt: skip
+            found[name] = float(sum(sums)) / max(1, sum(int((batch.labels != 1).sum()) for batch in batches))
+        torch._foreach_copy_(list(self.network.parameters()), own)
+        return found
+
+    def save(self) -> None:
+        """Write what `resume` needs."""
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "averages": self.averages, "update": self.update,
+                 "active": self.clock.active, "n_tokens": self.n_tokens, "best": self.best, "waited": self.waited, "log": self.log,
+                 "drawing": self.drawing.state(), "torch": torch.get_rng_state()}  # fmt: skip
+        _write(state, self.folder / "checkpoint.pt")
+        (self.folder / "log.json").write_text(json.dumps(self.log, indent=1), encoding="utf-8")
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint of the folder, if there is one."""
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, weights_only=False)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.averages = state["averages"]
+        self.update, self.n_tokens, self.log = state["update"], state["n_tokens"], state["log"]
+        self.best, self.waited, self.clock = state["best"], state["waited"], Clock(state["active"])
+        self.drawing.restore(state["drawing"])
+        torch.set_rng_state(state["torch"])
+        return True
+
+    def warm_start(self, path: Path) -> None:
+        """Begin with the weights of an earlier run of the same shape and pieces."""
+        weights = torch.load(path, weights_only=True)["weights"]
+        self.network.load_state_dict(weights)
+        self.averages = [parameter.detach().clone() for parameter in self.network.parameters()]
+
+
+def _write(state: object, path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    part.replace(path)
