@@ -12,7 +12,7 @@ from .lexicon import Adjective, Lexicon, Noun, Verb, Word
 from .phrases import DETERMINERS, HUMAN, PRONOUNS, Phrase
 
 Entry = Noun | Verb | Adjective | Word
-_ORDER = {"v": 0, "n": 1, "s": 1, "o": 1, "k": 2, "a": 2, "w": 3, "num": 3}
+_ORDER = {"v": 0, "p": 1, "n": 1, "s": 1, "o": 1, "k": 2, "a": 2, "w": 3, "num": 3}
 _WRAPPED_MARKERS = frozenset({"का", "की", "के", "चा", "ची", "चे", "ஐ"})
 
 
@@ -224,6 +224,8 @@ class Drawer:
                 fillers[slot.name] = self._verb(pattern, slot, focus)
             elif slot.kind in ("n", "s", "o"):
                 fillers[slot.name] = self._noun(slot, fillers, focus)
+            elif slot.kind == "p":
+                fillers[slot.name] = self.rng.choice([pronoun for pronoun in PRONOUNS if pronoun.en in slot.names])
             elif slot.kind == "k":
                 fillers[slot.name] = self._hypernym(slot, fillers)
             elif slot.kind == "a":

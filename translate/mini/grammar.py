@@ -24,6 +24,7 @@ _ENGLISH_AGREEING = {
     "has": ("has", "have"),
     "does": ("does", "do"),
     "it": ("it", "they"),
+    "them": ("it", "them"),
     "its": ("its", "their"),
     "this": ("this", "these"),
     "that": ("that", "those"),
@@ -141,6 +142,8 @@ class Sentence:
         literal = _LITERAL.fullmatch(token)
         if literal and literal.group(2) in self.fillers:
             agr = self._agr(literal.group(2))
+            if agr.person == 1 and not agr.plural:
+                return {"is": "am", "was": "was"}.get(literal.group(1), _ENGLISH_AGREEING[literal.group(1)][1])
             return _ENGLISH_AGREEING[literal.group(1)][agr.plural]
         match = _ENGLISH_TOKEN.fullmatch(token)
         if not match or match.group(2) not in self.pattern.slots:
@@ -201,7 +204,7 @@ class Sentence:
             if language == "ta":
                 if case == "adv":
                     return filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")
-                return ta_agree(filler.ta_pred, agr or NEUTRAL) if case == "pred" else filler.ta
+                return ta_agree(filler.ta_pred, agr or NEUTRAL, nominal=True) if case == "pred" else filler.ta
             return hi_agree(filler.hi, agr or NEUTRAL, star) if language == "hi" else mr_agree(filler.mr, agr or NEUTRAL, star)
         if isinstance(filler, Word):
             text = str(getattr(filler, language))

@@ -18,6 +18,7 @@ from torch.nn import functional
 from dsbuild.translate.mini.vocabulary import BOS, EOS, PAD
 
 MAX_POSITIONS = 256
+LOSS_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Attention(nn.Module):
         """Attend within [rows, length, width]; without a mask each position sees itself and those before."""
         rows, length, _ = hidden.shape
         query, key, value = self.inputs(hidden).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+        mixed = _attend(query, key, value, mask)
         return self.output(mixed.transpose(1, 2).reshape(rows, length, self.width))
 
     def across(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
@@ -73,9 +74,15 @@ class Attention(nn.Module):
         query = query.view(languages, sources, length, self.heads, -1).permute(1, 3, 0, 2, 4).reshape(sources, self.heads, languages * length, -1)
         read = functional.linear(memory, weight[self.width :], bias[self.width :])
         key, value = read.view(sources, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = _attend(query, key, value, mask)
         mixed = mixed.view(sources, self.heads, languages, length, -1).permute(2, 0, 3, 1, 4).reshape(languages, sources, length, self.width)
         return self.output(mixed)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    # In float32: with short rows the CPU's bfloat16 kernel takes four times as long backwards.
+    with torch.autocast("cpu", enabled=False):
+        return functional.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask, is_causal=mask is None)
 
 
 class Layer(nn.Module):
@@ -146,9 +153,46 @@ class Network(nn.Module):
         for index, table in enumerate(tables):
             wanted = labels[index]
             said = wanted != PAD
-            logits = functional.linear(hidden[index][said], self.embedding.index_select(0, table.ids))
-            found.append(functional.cross_entropy(logits, table.places[wanted[said]], label_smoothing=smoothing, reduction="sum"))
+            found.append(SlicedLoss.apply(hidden[index][said], self.embedding.index_select(0, table.ids), table.places[wanted[said]], smoothing))
         return found
+
+
+class SlicedLoss(torch.autograd.Function):
+    """Projection, softmax and smoothed cross-entropy, summed; the gradients are made on the way forward.
+
+    So the logits, the largest thing in an update, are written once and never kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> Tensor:  # type: ignore[override]
+        """The summed loss of [n, width] states and [pieces, width] embeddings."""
+        kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+        hidden, weight = hidden.to(kind), weight.to(kind)
+        share = smoothing / len(weight)
+        to_hidden = torch.empty(hidden.shape)
+        to_weight = torch.zeros(weight.shape)
+        loss = torch.zeros(())
+        for start in range(0, len(labels), LOSS_ROWS):  # few rows at a time stay in the cache
+            rows, right = hidden[start : start + LOSS_ROWS], labels[start : start + LOSS_ROWS, None]
+            logits = (rows @ weight.t()).float()
+            top = logits.amax(1, keepdim=True)
+            loss += top.sum() - (1 - smoothing) * logits.gather(1, right).sum() - share * logits.sum()
+            slope = logits.sub_(top).exp_()
+            total = slope.sum(1, keepdim=True)
+            loss += total.log().sum()
+            if ctx.needs_input_grad[0]:
+                slope.div_(total).sub_(share).scatter_add_(1, right, torch.full(right.shape, smoothing - 1.0))
+                low = slope.to(kind)
+                to_hidden[start : start + LOSS_ROWS] = low @ weight
+                to_weight += low.t() @ rows
+        ctx.save_for_backward(to_hidden, to_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        """Scale the gradients that `forward` made."""
+        hidden, weight = ctx.saved_tensors
+        return hidden * scale, weight * scale, None, None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,23 +48,32 @@ def english_article(words: str) -> str:
 
 def hi_inflects(noun: Noun) -> bool:
     """Say whether a Hindi masculine noun in -ा changes to -े."""
-    if noun.hi_g != "m" or not noun.hi.endswith(("ा", "आँ")) or noun.proper or noun.hi in UNINFLECTED_HI:
+    if noun.hi_g != "m" or not noun.hi.endswith(("ा", "आ", "आँ")) or noun.proper or noun.hi in UNINFLECTED_HI:
         return False
     if noun.hi_pl not in ("-", ""):
         return noun.hi_pl != noun.hi
     return not noun.hi.endswith("िया") or not noun.mass
 
 
+def _hi_bent(word: str, sign: str) -> str:
+    """Replace the final -ा, -आ or -आँ of a Hindi noun by -े or -ों."""
+    letter = {"े": "ए", "ों": "ओं"}[sign]
+    if word.endswith("आँ"):
+        return word[:-2] + ("एँ" if sign == "े" else letter)
+    return word[:-1] + (letter if word.endswith("आ") else sign)
+
+
 def hi_noun(noun: Noun, plural: bool, oblique: bool) -> str:
     """Inflect a Hindi noun for number and case."""
     word = noun.hi
+    inflects = hi_inflects(noun)
     if not plural:
-        return word[:-1] + "े" if oblique and hi_inflects(noun) else word
+        return _hi_bent(word, "े") if oblique and inflects else word
     if not oblique:
         if noun.hi_pl not in ("-", ""):
             return noun.hi_pl
         if noun.hi_g == "m":
-            return word[:-1] + "े" if hi_inflects(noun) else word
+            return _hi_bent(word, "े") if inflects else word
         if word.endswith("िया"):
             return word + "ँ"
         if word.endswith(("ी", "ि")):
@@ -72,8 +81,12 @@ def hi_noun(noun: Noun, plural: bool, oblique: bool) -> str:
         if word.endswith("ू"):
             return word[:-1] + "ुएँ"
         return word + ("एँ" if word[-1] in HI_SIGNS or word[-1] in HI_VOWELS else "ें")
-    if hi_inflects(noun):
-        return word[:-1] + "ों"
+    if inflects:
+        return _hi_bent(word, "ों")
+    if noun.hi_pl not in ("-", "") and noun.hi_pl.endswith("याँ"):
+        return noun.hi_pl[:-3] + "यों"
+    if noun.hi_pl not in ("-", "", word) and noun.hi_g == "m" and not noun.hi_pl.endswith("े"):
+        return noun.hi_pl + "ों"
     if noun.hi_g == "f" and word.endswith("िया"):
         return word[:-1] + "ों"
     if word.endswith(("ी", "ि")):
@@ -223,11 +236,11 @@ def ta_personal(agr: Agreement) -> str:
     return {"r": "ஆர்", "an": "ஆன்", "al": "ஆள்"}[agr.ta]
 
 
-def ta_agree(word: str, agr: Agreement) -> str:
+def ta_agree(word: str, agr: Agreement, nominal: bool = False) -> str:
     """Make a Tamil finite verb or predicate noun given in the neuter singular (-து) agree."""
     if not word.endswith("து") or (agr.ta == "n" and not agr.ta_plural):
         return word
-    verbal = word.endswith(("கிறது", "உள்ளது", "ுள்ளது", "ந்தது", "ட்டது", "யுள்ளது"))
+    verbal = not nominal and word.endswith(("கிறது", "உள்ளது", "ுள்ளது", "ந்தது", "ட்டது", "யுள்ளது"))
     if agr.ta == "n":
         if word.endswith("கிறது"):
             return word[: -len("கிறது")] + "கின்றன"

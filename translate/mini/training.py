@@ -35,6 +35,7 @@ class Plan:
     every_s: float = 150.0
     patience: int = 6
     max_tokens: int = 6000
+    bfloat16: bool = True
     seed: int = 1
 
 
@@ -108,7 +109,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         tables = [self.tables[lang] for lang in batch.langs]
-        sums = self.network.losses(batch.sources, batch.inputs, batch.labels, tables, self.plan.smoothing)
+        # bfloat16 products over float32 weights: several times as fast where the processor has them.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
+            sums = self.network.losses(batch.sources, batch.inputs, batch.labels, tables, self.plan.smoothing)
         count = int((batch.labels != 1).sum())
         loss = torch.stack(sums).sum() / count
         self.optimizer.zero_grad(set_to_none=True)

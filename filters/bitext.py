@@ -1,0 +1,258 @@
+"""Checks of a translation against its source: columns of scores, null where a check abstains.
+
+What each column means is in `COLUMNS`. Scores never drop anything: `dsbuild.filters.decide` compares them with thresholds.
+Rules of this kind go back to Bitextor's hard rules and OpusFilter; here numbers are compared by value, names by sound,
+lengths with a prior of the pair, repetition with what the source repeats, and words by script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import regex
+
+from dsbuild import languages
+from dsbuild.filters import loops
+from dsbuild.filters.evidence import Evidence, unrelated
+from dsbuild.filters.language import LanguageId
+from dsbuild.filters.letters import DIGIT, LETTER, QUESTION_MARKS, STOP, Letters
+from dsbuild.filters.names import found_share, names
+from dsbuild.filters.numbers import mismatch, numbers
+from dsbuild.filters.priors import Priors
+from dsbuild.text import sentences
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+COLUMNS = {
+    "empty": "bool: the target has no letter or digit although the source has",
+    "copy_share": "share of the source's lower-case words of three letters or more that stand in the target; null under four",
+    "wrong_script": "share of the target's letters outside its language's scripts, words of the source not counted; null without letters",
+    "language_score": "evidence in [0, 1] for the target language against its confusables and the source's; null: abstains",
+    "loop": "share of the target that repeats what stands right before it, beyond the source's own share",
+    "length_z": "log length ratio in standard deviations of the pair's prior; null when the source is empty",
+    "length_ratio": "how many times longer or shorter than expected the target is, >= 1; null when the source is empty",
+    "number_mismatch": "share of the numbers of both sides without a partner of the same value; null without numbers",
+    "url_mismatch": "count of URLs and mail addresses on one side only",
+    "terminal_mismatch": "bool: one side ends as a question and the other does not; null where a language writes no question mark",
+    "name_share": "share of the source's names whose sound is found in the target; null without names, or for scripts without a key",
+    "sentence_delta": "sentences of the target less those of the source",
+    "unrelated": "log-odds, from length, names, numbers and questions together, that the target translates some other text",
+}
+
+_URL = regex.compile(r"(?:https?|ftp)://[^\s<>\"'）」।]++|www\.[^\s<>\"'）」।]++|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+_URL_HINT = r"://|www\.|@"
+_LOWER = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])\p{Ll}[\p{Ll}\p{M}]{2,}+(?![\p{L}\p{N}_@/-]|\.\p{L})")
+_CASELESS = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])[\p{Lo}\p{M}]{2,}+(?![\p{L}\p{N}_@/-])")
+_ALPHABETIC = regex.compile(r"\p{L}[\p{L}\p{M}\u200c\u200d]*+")
+_CLOSERS = " \t\r\n\u00a0\u200b\"'”’»›)]}）】」』》*"
+_MIN_COPY_WORDS = 4
+# These write a question without a question mark, or end it with a full stop as well as with one.
+_NO_QUESTION_MARK = frozenset(["th", "lo", "ja", "zh-Hans", "zh-Hant", "yue", "bo", "dz", "km", "my", "shn"])
+_UNSPACED = frozenset(["Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"])
+_CASED = frozenset(["Latn", "Cyrl", "Grek", "Armn"])
+
+
+class BitextChecks:
+    """Scores translations from `src` to `tgt` (BCP-47). `priors`: the shipped ones if None."""
+
+    def __init__(self, src: str, tgt: str, priors: Priors | None = None) -> None:
+        self.src, self.tgt = languages.get(src), languages.get(tgt)
+        self.priors = priors or Priors()
+        self.prior = self.priors.pair(self.src.code, self.tgt.code)
+        self.identify = LanguageId()
+        self.unspaced = bool(_UNSPACED & set(self.tgt.unicode_scripts))
+        self.name_rates = self.priors.name_rates(self.tgt.code) if self.src.script == "Latn" else (0.0, 0.0)
+
+    def score(
+        self, sources: pa.StringArray | Sequence[str], targets: pa.StringArray | Sequence[str], *,
+        protected_lost: Sequence[int] | None = None, finish: Sequence[str] | None = None,
+    ) -> dict[str, pa.Array]:  # fmt: skip
+        """The columns of `COLUMNS` for aligned sources and targets, each as long as they are.
+
+        `protected_lost` (protected items that did not come back) becomes a column of that name; `finish` (how the engine
+        ended: stop, length, error) becomes `truncated`, true for "length". A null text counts as empty.
+        """
+        source_texts, target_texts = _texts(sources), _texts(targets)
+        source, target = Letters(source_texts), Letters(target_texts)
+        empty = (target.count(LETTER | DIGIT) == 0) & (source.count(LETTER | DIGIT) > 0)
+        silent = empty | (source.count(LETTER | DIGIT) == 0)
+        source_sizes, target_sizes = source.sizes(), target.sizes()
+        length_z = self.prior.standardised(source_sizes, target_sizes)
+        number_share = self._numbers(source, target)
+        question = self._terminal(source_texts, target_texts)
+        names_found, n_names = self._names(source_texts, target_texts)
+        evidence = Evidence(length_z, number_share, names_found, n_names, question)
+        columns = {
+            "empty": pa.array(empty),
+            "copy_share": self._copied(source, target),
+            "wrong_script": self._wrong_script(source, target),
+            "language_score": self.identify.evidence(target_texts, self.tgt.code, rivals=(self.src.code,)),
+            "loop": pa.array(np.maximum(0.0, self._repeated(target) - loops.repeated_share(source)), mask=silent),
+            "length_z": pa.array(length_z, mask=silent),
+            "length_ratio": pa.array(self.prior.ratio(source_sizes, target_sizes), mask=silent),
+            "number_mismatch": pa.array(number_share, mask=np.isnan(number_share)),
+            "url_mismatch": pa.array(_urls(source_texts, target_texts), pa.int32()),
+            "terminal_mismatch": pa.array(question > 0, mask=np.isnan(question) | silent),
+            "name_share": pa.array(names_found, mask=np.isnan(names_found)),
+            "sentence_delta": pa.array(self._sentences(target, self.tgt.code) - self._sentences(source, self.src.code), pa.int32()),
+            "unrelated": pa.array(unrelated(evidence, self.name_rates), mask=silent),
+        }
+        if protected_lost is not None:
+            columns["protected_lost"] = pa.array(protected_lost, pa.int32())
+        if finish is not None:
+            columns["truncated"] = pa.array([ended == "length" for ended in finish], pa.bool_())
+        return columns
+
+    def _repeated(self, target: Letters) -> Floats:
+        return loops.repeated_share(target, unspaced=self.unspaced)
+
+    def _copied(self, source: Letters, target: Letters) -> pa.Array:
+        """See `COLUMNS`. A word counts by what it is, however often it stands there."""
+        pattern = _LOWER if self.src.script in _CASED else _CASELESS
+        shared = target.in_scripts(self.src.unicode_scripts) > 0
+        enough = source.in_scripts(self.src.unicode_scripts) >= _MIN_COPY_WORDS * 2
+        result: list[float | None] = [None] * len(source)
+        for index in np.flatnonzero(enough).tolist():
+            found = set(pattern.findall(source.texts[index]))
+            if len(found) < _MIN_COPY_WORDS:
+                continue
+            result[index] = 0.0
+            if shared[index]:
+                present = set(_ALPHABETIC.findall(target.texts[index].lower()))
+                result[index] = len(found & present) / len(found)
+        return pa.array(result, pa.float64())
+
+    def _wrong_script(self, source: Letters, target: Letters) -> pa.Array:
+        total = target.lettered()
+        outside = (total - target.in_scripts(self.tgt.unicode_scripts)).astype(np.float64)
+        own = frozenset(self.tgt.unicode_scripts)
+        for index in np.flatnonzero(outside).tolist():
+            known = {word.lower() for word in _ALPHABETIC.findall(source.texts[index]) if not word.islower() or len(word) <= 3}
+            outside[index] = sum(
+                _foreign(word, own) for word in _ALPHABETIC.findall(target.texts[index]) if word.lower() not in known
+            )  # fmt: skip
+        return pa.array(outside / np.maximum(total, 1), mask=total == 0)
+
+    def _numbers(self, source: Letters, target: Letters) -> Floats:
+        result = np.full(len(source), np.nan)
+        for index in np.flatnonzero(source.count(DIGIT) + target.count(DIGIT)).tolist():
+            share = mismatch(numbers(source.texts[index], self.src.code), numbers(target.texts[index], self.tgt.code))
+            if share is not None:
+                result[index] = share
+        return result
+
+    def _names(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:
+        share, count = np.full(len(sources), np.nan), np.zeros(len(sources))
+        if self.name_rates[0] <= self.name_rates[1]:
+            return share, count
+        for index, text in enumerate(sources):
+            named = names(text)
+            if named and (found := found_share(named, targets[index])) is not None:
+                share[index], count[index] = found, len(named)
+        return share, count
+
+    def _terminal(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
+        """1 where one side ends as a question and the other does not, -1 where both do, 0 where neither, NaN: abstains."""
+        if {self.src.code, self.tgt.code} & _NO_QUESTION_MARK:
+            return np.full(len(sources), np.nan)
+        asked, answered = (
+            np.array([_asks(text, lang.code) for text in texts], np.bool_) for texts, lang in ((sources, self.src), (targets, self.tgt))
+        )
+        return np.where(asked != answered, 1.0, np.where(asked, -1.0, 0.0))
+
+    def _sentences(self, column: Letters, lang: str) -> npt.NDArray[np.int64]:
+        """Number of sentences; only texts with two stops or more need to be looked at."""
+        counts = np.minimum(column.count(LETTER | DIGIT), 1)
+        for index in np.flatnonzero((column.count(STOP) > 1) & (counts > 0)).tolist():
+            counts[index] = len(sentences(column.texts[index], lang))
+        return counts
+
+
+def hard_failures(source: str, target: str, tgt: str) -> tuple[str, ...]:
+    """What is wrong with a translation beyond any threshold: "empty", "wrong_script", "length", "loop"; () if nothing.
+
+    `tgt` is the target language (BCP-47). Bounds are so far out that human translations do not meet them.
+
+    >>> hard_failures("The river is wide and calm today", "नदी आज चौड़ी और शांत है", "hi")
+    ()
+    >>> hard_failures("The river is wide and calm today", "The river is wide and calm", "hi")
+    ('wrong_script',)
+    """
+    n_words = len(_ALPHABETIC.findall(source[:2000]))
+    if not _SOMETHING.search(target):
+        return ("empty",) if _SOMETHING.search(source) else ()
+    found = []
+    if n_words >= _MIN_COPY_WORDS and _hardly_any(source, target, tgt):
+        found.append("wrong_script")
+    ours, theirs = (_rough_size(text) for text in (source, target))
+    if ours >= 20 and theirs * 7 < ours or theirs >= 140 and theirs > 7 * max(ours, 20):
+        found.append("length")
+    if _may_loop(target):
+        both = Letters([source, target])
+        shares = loops.repeated_share(both, unspaced=bool(_UNSPACED & set(languages.get(tgt).unicode_scripts)))
+        if shares[1] >= 0.5 and shares[1] - shares[0] >= 0.4 and theirs >= 20:
+            found.append("loop")
+    return tuple(found)
+
+
+_SOMETHING = regex.compile(r"[\p{L}\p{N}]")
+_WIDE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+
+
+def _rough_size(text: str) -> int:
+    """Length in code points, an ideograph, kana or hangul counted three."""
+    return len(text) if text.isascii() else len(text) + 2 * len(_WIDE.findall(text))
+
+
+def _hardly_any(source: str, target: str, tgt: str) -> bool:
+    """Whether hardly a letter of the target is in its script, though the source is more than a row of names."""
+    language = languages.get(tgt)
+    sample = target[:4000]
+    if "Latn" in language.unicode_scripts and sample.isascii():
+        return False
+    letters = Letters([sample])
+    inside, total = int(letters.in_scripts(language.unicode_scripts)[0]), int(letters.lettered()[0])
+    if inside > 0.05 * total:
+        return False
+    ordinary = _LOWER.findall(source[:4000]) if any(map(str.isupper, source[:4000])) or source.isascii() else _ALPHABETIC.findall(source[:4000])
+    return len(set(ordinary)) >= _MIN_COPY_WORDS
+
+
+def _may_loop(text: str) -> bool:
+    """A cheap look whether half of a text could be repetition: few distinct words, or few distinct pairs of characters."""
+    parts = text.split()
+    if len(parts) >= 8 and len(set(parts)) <= 0.6 * len(parts):
+        return True
+    pairs = set(zip(text, text[1:], strict=False))
+    return len(text) >= 20 and len(pairs) <= 0.5 * len(text) + 2
+
+
+def _foreign(word: str, own: frozenset[str]) -> int:
+    letters = Letters([word])
+    return int(letters.lettered()[0] - letters.in_scripts(tuple(own))[0])
+
+
+def _asks(text: str, lang: str) -> bool:
+    tail = text[-40:].rstrip(_CLOSERS)
+    last = tail[-3:].rstrip("!.।…‥")[-1:]
+    return bool(last) and last in QUESTION_MARKS and (last != ";" or lang == "el")
+
+
+def _urls(sources: Sequence[str], targets: Sequence[str]) -> list[int]:
+    hints = pc.or_(*(pc.match_substring_regex(pa.array(texts, pa.string()), _URL_HINT) for texts in (sources, targets)))
+    result = [0] * len(sources)
+    for index in np.flatnonzero(hints.to_numpy(zero_copy_only=False)).tolist():
+        one, other = ({found.rstrip(".,;:!?।") for found in _URL.findall(texts[index])} for texts in (sources, targets))
+        result[index] = len(one ^ other)
+    return result
+
+
+def _texts(column: Any) -> list[str]:
+    values = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else list(column)
+    return [value or "" for value in values]
