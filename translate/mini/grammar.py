@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .lexicon import Adjective, Verb, Word
-from .morphology import NEUTRAL, Agreement, hi_agree, mr_agree, ta_agree, ta_double, ta_join
+from .morphology import DOUBLING, NEUTRAL, Agreement, hi_agree, mr_agree, ta_agree, ta_double, ta_join
 from .phrases import PRONOUNS, Phrase, Pronoun
 from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_verb, ta_marks, ta_verb
 
@@ -16,7 +16,7 @@ LANGUAGES = ("en", "hi", "mr", "ta")
 YOU = PRONOUNS[2]
 _SLOT = r"([A-Z][a-z]?\d?)"
 _TARGET_TOKEN = re.compile(rf"{_SLOT}(?:!([a-z]+))?(?::([^~]+))?(?:~([A-Z][a-z]?\d?)(\*)?)?")
-_ENGLISH_TOKEN = re.compile(rf"(?:(a|the)\.)?{_SLOT}(?:!([a-z]+)|:(comp|pl))?('s)?")
+_ENGLISH_TOKEN = re.compile(rf"(?:(a|the|bare)\.)?{_SLOT}(?:!([a-z]+)|:(comp|sup))?('s)?")
 _LITERAL = re.compile(rf"([^~]+)~{_SLOT}(\*)?")
 _ENGLISH_AGREEING = {
     "is": ("is", "are"),
@@ -117,6 +117,14 @@ def read_sets(path: Path) -> dict[str, list[str]]:
     return sets
 
 
+def _superlative(adjective: Adjective) -> str:
+    """Write the English superlative of an adjective."""
+    comparative = adjective.en_comp
+    if comparative.startswith("more "):
+        return "most " + adjective.en
+    return {"better": "best", "worse": "worst"}.get(comparative, comparative[:-2] + "est")
+
+
 @dataclass
 class Sentence:
     """A filled pattern that can be written in every language."""
@@ -156,10 +164,12 @@ class Sentence:
             default = NEUTRAL if verb.extra.get("subj") == "it" else YOU.agr
             return english_verb(verb, tense or "base", agent.agr if agent else default)
         if isinstance(filler, (Phrase, Pronoun)):
-            words = filler.english(article or "")
+            if article is None and self.pattern.kind in "si" and not filler.agr.plural:
+                article = "a"
+            words = filler.english("" if article in (None, "bare") else article)
             return words + (("'" if words.endswith("s") else "'s") if possessive else "")
         if isinstance(filler, Adjective):
-            words = filler.en_comp if form == "comp" else filler.en
+            words = {"comp": filler.en_comp, "sup": _superlative(filler)}.get(form or "", filler.en)
             return re.sub("^(?=[aeiou])", "an ", words) if article == "a" and words[0] in "aeiou" else (f"a {words}" if article == "a" else words)
         return filler.en if isinstance(filler, Word) else (filler or "")
 
@@ -203,11 +213,13 @@ class Sentence:
         if isinstance(filler, Adjective):
             if language == "ta":
                 if case == "adv":
-                    return filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")
+                    return (filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")) + DOUBLING
                 return ta_agree(filler.ta_pred, agr or NEUTRAL, nominal=True) if case == "pred" else filler.ta
             return hi_agree(filler.hi, agr or NEUTRAL, star) if language == "hi" else mr_agree(filler.mr, agr or NEUTRAL, star)
         if isinstance(filler, Word):
             text = str(getattr(filler, language))
+            if language == "ta" and text.endswith(("ாக", "க்கு")):
+                text += DOUBLING
             if agr:
                 text = hi_agree(text, agr, star) if language == "hi" else mr_agree(text, agr, star) if language == "mr" else text
             return text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .lexicon import Noun
 
 HI_VOWELS = "अआइईउऊऋएऐओऔ"
+MR_CONSONANTS = "कखगघङचछजझञटठडढणतथदधनपफबभमयरलळवशषसह"
 HI_SIGNS = "ािीुूृेैोौ"
 INVARIABLE_HI = frozenset("ज़्यादा ताज़ा बढ़िया घटिया".split())
 UNINFLECTED_HI = frozenset(
@@ -66,6 +67,9 @@ def _hi_bent(word: str, sign: str) -> str:
 def hi_noun(noun: Noun, plural: bool, oblique: bool) -> str:
     """Inflect a Hindi noun for number and case."""
     word = noun.hi
+    if (plural or oblique) and noun.hi_g == "m":
+        word = word.replace(" का ", " के ")
+        word = re.sub(r"^(नील|पील|हर|काल)ा (?=रंग)", r"\1े ", word)
     inflects = hi_inflects(noun)
     if not plural:
         return _hi_bent(word, "े") if oblique and inflects else word
@@ -142,7 +146,9 @@ def mr_attach(noun: Noun, plural: bool, suffix: str) -> str:
     many = plural and noun.mr_obl_pl not in ("-", "")
     stem = noun.mr_obl_pl if many else noun.mr_obl
     if many:
-        suffix = {"ला": "ना", "ने": "नी", "त": "मध्ये"}.get(suffix, suffix)
+        suffix = {"ला": "ना", "ने": "नी", "त": "मध्ये", "तून": "मधून"}.get(suffix, suffix)
+    elif stem[-1:] in MR_CONSONANTS:
+        suffix = {"त": "मध्ये", "तून": "मधून"}.get(suffix, suffix)
     return stem + suffix
 
 

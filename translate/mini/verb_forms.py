@@ -12,6 +12,20 @@ PERFECTIVE = frozenset({"past", "perf", "npast", "nperf"})
 PASSIVE = frozenset({"ppres", "ppast", "pfut", "pcan", "pperf", "pnpres", "pmust"})
 
 
+_HI_NEGATED = {
+    "npres": ("pres", "नहीं"),
+    "npast": ("past", "नहीं"),
+    "nperf": ("perf", "नहीं"),
+    "nfut": ("fut", "नहीं"),
+    "ncan": ("can", "नहीं"),
+    "nimp": ("imp", "न"),
+    "nshould": ("should", "नहीं"),
+    "pnpres": ("ppres", "नहीं"),
+}
+_HI_VERB_VERB = frozenset({"ले जा", "मर जा", "बदल जा", "बना रह"})
+_OBLIGATION = ("must", "should", "nshould", "need")
+
+
 class Argument(Protocol):
     """A phrase that can be the subject or the object of a verb."""
 
@@ -51,6 +65,7 @@ def english_verb(verb: Verb, tense: str, agr: Agreement) -> str:
         "ncan": f"cannot {verb.en}",
         "may": f"may {verb.en}",
         "must": f"must {verb.en}",
+        "need": f"{'needs' if third else 'need'} to {verb.en}",
         "should": f"should {verb.en}",
         "nshould": f"should not {verb.en}",
         "imp": verb.en,
@@ -109,7 +124,7 @@ def hi_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     subject = verb.extra.get("hi_subj", "")
     if not subject and tense in PERFECTIVE and verb.hi_ne:
         subject = "ने"
-    if not subject and tense in ("must", "should", "nshould"):
+    if not subject and tense in _OBLIGATION:
         subject = "को"
     marker = verb.extra.get("hi", "को" if human(obj) and verb.frame == "trans" else "")
     return subject, "" if marker == "nom" else marker
@@ -148,25 +163,23 @@ def hi_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         return f"{bare} {hi_agree('है' if tense.endswith('pres') else 'था', agr)}"
     infinitive = stem + "ना"
     nominative_object = obj is not None and not marks[1] and verb.frame in ("trans", "ditrans")
-    if tense in ("must", "should", "nshould"):
-        infinitive = hi_agree(infinitive, obj.agr) if nominative_object and obj is not None else infinitive
-        return f"{'नहीं ' if tense == 'nshould' else ''}{infinitive} चाहिए"
+    if tense in ("must", "should", "need"):
+        target = obj.agr if nominative_object and obj is not None else Agreement()
+        modal = f"{hi_agree('पड़ता', target)} {hi_agree('है', target)}" if tense == "need" else "चाहिए"
+        return f"{hi_agree(infinitive, target)} {modal}"
     going = hi_agree("जाता", agr)
+    if tense in _HI_NEGATED:
+        positive, word = _HI_NEGATED[tense]
+        return _hi_negate(verb, hi_verb(verb, positive, subj, obj), word)
     forms = {
         "pres": f"{hi_agree(stem + 'ता', agr)} {hai}",
-        "npres": f"नहीं {hi_agree(stem + 'ता', agr)} {hai}",
         "past": _feminine_plural(done, frozen),
-        "npast": f"नहीं {_feminine_plural(done, frozen)}",
         "perf": f"{done} {hai}",
-        "nperf": f"नहीं {done} {hai}",
         "fut": _hi_future(stem, agr),
-        "nfut": f"नहीं {_hi_future(stem, agr)}",
         "prog": f"{stem} {hi_agree('रहा', agr)} {hai}",
         "can": f"{stem} {hi_agree('सकता', agr)} {hai}",
         "may": f"{stem} {hi_agree('सकता', agr)} {hai}",
-        "ncan": f"नहीं {stem} {hi_agree('सकता', agr)} {hai}",
         "imp": _hi_stem_plus(stem, "en"),
-        "nimp": f"न {_hi_stem_plus(stem, 'en')}",
         "base": _hi_stem_plus(stem, "en"),
         "inf": infinitive,
         "ger": infinitive,
@@ -179,7 +192,6 @@ def hi_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "conj": stem + ("के" if stem.endswith("कर") else "कर"),
         "agent": stem + "ने वाला",
         "ppres": f"{done} {going} {hai}",
-        "pnpres": f"नहीं {done} {going} {hai}",
         "ppast": f"{done} {hi_agree('गया', agr)} {tha}",
         "pperf": f"{done} {hi_agree('गया', agr)} {hai}",
         "pfut": f"{done} {_hi_future('जा', agr)}",
@@ -189,6 +201,13 @@ def hi_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "done": done,
     }
     return forms[tense]
+
+
+def _hi_negate(verb: Verb, positive: str, word: str) -> str:
+    """Put the negation before the verb itself, after the noun or adjective of a compound."""
+    count = 0 if verb.hi in _HI_VERB_VERB else verb.hi.count(" ")
+    words = positive.split()
+    return " ".join([*words[:count], word, *words[count:]])
 
 
 def _feminine_plural(done: str, agr: Agreement) -> str:
@@ -203,7 +222,9 @@ def mr_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     if tense in PASSIVE:
         return "", marker if marker[:1] == "च" else ""
     subject = verb.extra.get("mr_subj", "")
-    if not subject and (tense in PERFECTIVE and verb.mr_trans or tense in ("must", "should", "nshould")):
+    if not subject and tense == "need":
+        subject = "ला"
+    if not subject and (tense in PERFECTIVE and verb.mr_trans or tense in _OBLIGATION):
         subject = "ने"
     return subject, marker
 
@@ -252,7 +273,9 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         imperative = f"{first} {imperative.partition(' ')[2]}"
     done = mr_agree(perf[:-1] + "ा", agr) if perf.endswith("े") else perf
     if agr.person < 3 and not marks[0] and perf.endswith("े"):
-        done = perf[:-1] + ("ो" if agr.person == 1 else "ात")
+        done = perf[:-1] + ("ो" if agr.person == 1 else "ात" if tense == "past" else "ा")
+        if agr.person == 2 and tense in ("npast", "nperf"):
+            return f"{done} नाहीत"
     ahe, nahi = mr_agree("आहे", agr), mr_agree("नाही", agr)
     if verb.extra.get("stat") == "y" and stem.endswith((" हो", " अस")) and tense in ("pres", "npres", "past", "npast"):
         copula = {"pres": ahe, "npres": nahi, "past": mr_agree("होता", agr), "npast": f"{mr_agree('नव्हता', agr)}"}[tense]
@@ -274,6 +297,7 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "ncan": f"{before} शकत {nahi}",
         "must": f"{imperative}यला पाहिजे",
         "should": f"{imperative}यला हवे",
+        "need": f"{mr_agree(imperative + 'वा', agr)} {mr_agree('लागतो', agr)}",
         "nshould": f"{before} नये",
         "imp": imperative,
         "base": imperative,
@@ -386,6 +410,7 @@ def ta_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "ncan": lambda: f"{infinitive} முடியாது",
         "must": lambda: f"{infinitive} வேண்டும்",
         "should": lambda: f"{infinitive} வேண்டும்",
+        "need": lambda: f"{infinitive} வேண்டும்",
         "nshould": lambda: f"{infinitive}{DOUBLING} கூடாது",
         "imp": lambda: verb.ta_imp,
         "base": lambda: verb.ta_imp,
