@@ -20,7 +20,7 @@ from dsbuild.filters.lexicon import english_stems, heads
 
 LANGS = ("hi", "mr", "ta", "te", "bn")
 SOURCES = ("tatoeba", "indian parallel corpora")
-MIN_COUNT, MIN_TOGETHER, MIN_LIFT, MOST_HEADS, MOST_ENTRIES = 6, 3, 4.0, 6, 1500
+MIN_COUNT, MIN_TOGETHER, MIN_LIFT, MOST_HEADS, MOST_ENTRIES = 4, 3, 8.0, 12, 2500
 
 Bags = list[tuple[frozenset[str], frozenset[str]]]
 

@@ -153,7 +153,9 @@ def name_rates(pairs: Pairs) -> list[float]:
     chosen = [(named, target) for source, target in pairs if (named := names(source))]
     shift = max(1, len(chosen) // 3)
     true = [share for named, target in chosen if (share := found_share(named, target)) is not None]
-    other = [share for (named, _), (_, target) in zip(chosen, chosen[shift:] + chosen[:shift], strict=True) if (share := found_share(named, target)) is not None]
+    targets = [target for _, target in chosen]
+    moved = zip(chosen, targets[shift:] + targets[:shift], strict=True)
+    other = [share for (named, _), target in moved if (share := found_share(named, target)) is not None]
     return [round(float(np.mean(true)), 3), round(float(np.mean(other)), 3)]
 
 

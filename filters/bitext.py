@@ -8,6 +8,7 @@ lengths with a prior of the pair, repetition with what the source repeats, and w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from dsbuild.filters import loops
 from dsbuild.filters.evidence import Evidence, unrelated
 from dsbuild.filters.language import LanguageId
 from dsbuild.filters.letters import DIGIT, LETTER, QUESTION_MARKS, STOP, Letters
+from dsbuild.filters.lexicon import word_odds
 from dsbuild.filters.names import found_share, names
 from dsbuild.filters.numbers import mismatch, numbers
 from dsbuild.filters.priors import Priors
@@ -42,7 +44,7 @@ COLUMNS = {
     "terminal_mismatch": "bool: one side ends as a question and the other does not; null where a language writes no question mark",
     "name_share": "share of the source's names whose sound is found in the target; null without names, or for scripts without a key",
     "sentence_delta": "sentences of the target less those of the source",
-    "unrelated": "log-odds, from length, names, numbers and questions together, that the target translates some other text",
+    "unrelated": "log-odds, from length, names, numbers, questions and known words together, that the target translates some other text",
 }
 
 _URL = regex.compile(r"(?:https?|ftp)://[^\s<>\"'）」।]++|www\.[^\s<>\"'）」।]++|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
@@ -87,7 +89,7 @@ class BitextChecks:
         number_share = self._numbers(source, target)
         question = self._terminal(source_texts, target_texts)
         names_found, n_names = self._names(source_texts, target_texts)
-        evidence = Evidence(length_z, number_share, names_found, n_names, question)
+        evidence = Evidence(length_z, number_share, names_found, n_names, question, self._words(source_texts, target_texts))
         columns = {
             "empty": pa.array(empty),
             "copy_share": self._copied(source, target),
@@ -157,6 +159,9 @@ class BitextChecks:
                 share[index], count[index] = found, len(named)
         return share, count
 
+    def _words(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
+        return word_odds(sources, targets, self.tgt.code) if self.src.code == "en" else np.full(len(sources), np.nan)
+
     def _terminal(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
         """1 where one side ends as a question and the other does not, -1 where both do, 0 where neither, NaN: abstains."""
         if {self.src.code, self.tgt.code} & _NO_QUESTION_MARK:
@@ -191,7 +196,7 @@ def hard_failures(source: str, target: str, tgt: str) -> tuple[str, ...]:
     if n_words >= _MIN_COPY_WORDS and _hardly_any(source, target, tgt):
         found.append("wrong_script")
     ours, theirs = (_rough_size(text) for text in (source, target))
-    if ours >= 20 and theirs * 7 < ours or theirs >= 140 and theirs > 7 * max(ours, 20):
+    if (ours >= 20 and theirs * 7 < ours) or (theirs >= 140 and theirs > 7 * max(ours, 20)):
         found.append("length")
     if _may_loop(target):
         both = Letters([source, target])
@@ -229,7 +234,7 @@ def _may_loop(text: str) -> bool:
     parts = text.split()
     if len(parts) >= 8 and len(set(parts)) <= 0.6 * len(parts):
         return True
-    pairs = set(zip(text, text[1:], strict=False))
+    pairs = set(pairwise(text))
     return len(text) >= 20 and len(pairs) <= 0.5 * len(text) + 2
 
 

@@ -7,6 +7,7 @@ on purpose, and signs that go together (several names of one sentence) are tempe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,16 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-# Lengths: Student's t with 4 degrees of freedom for translations, a normal of this spread for unrelated texts.
+# Lengths: Student's t with these degrees of freedom for translations, a normal of this spread for unrelated texts.
+_FREEDOM = 8
+_STUDENT = math.lgamma((_FREEDOM + 1) / 2) - math.lgamma(_FREEDOM / 2) - 0.5 * math.log(_FREEDOM * math.pi)
 _UNRELATED_SPREAD = 3.5
 _LENGTH_LIMIT = 7.0
-_NAMES_TEMPER = 0.75
+_NAMES_TEMPER = 0.5
 # How likely numbers mismatch (by more than half) in a translation, and agree in an unrelated text.
 _NUMBERS_WRONG, _NUMBERS_BY_CHANCE = 0.04, 0.03
+# The words of a sentence go together, and the lexicon knows few senses: its odds count half, within limits.
+_WORDS_TEMPER, _WORDS_LIMIT = 0.5, 5.0
 _QUESTION_WRONG, _QUESTION_BY_CHANCE = 0.04, 0.25
 
 
@@ -28,7 +33,7 @@ class Evidence:
     """The signs of a column of pairs; NaN where a sign is silent.
 
     length_z: standard deviations from the prior; number_share: numbers without partner, in [0, 1]; names_found: share of
-    names found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither.
+    names found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither; words: log-odds from the lexicon.
     """
 
     length_z: Floats
@@ -36,6 +41,7 @@ class Evidence:
     names_found: Floats
     n_names: Floats
     question: Floats
+    words: Floats
 
 
 def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
@@ -49,17 +55,16 @@ def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
     if true > random:
         hits, misses = found * count, (1 - found) * count
         total += _NAMES_TEMPER * (hits * np.log(random / true) + misses * np.log((1 - random) / (1 - true)))
+    total += np.clip(_WORDS_TEMPER * np.nan_to_num(evidence.words), -_WORDS_LIMIT, _WORDS_LIMIT)
     asked = np.nan_to_num(evidence.question)
     total += np.where(asked > 0, np.log(_QUESTION_BY_CHANCE / _QUESTION_WRONG), np.where(asked < 0, np.log(0.1), 0.0))
     return total
 
 
 def _length(z: Floats) -> Floats:
-    related = np.log(3 / 8) - 2.5 * np.log1p(z**2 / 4)
-    other = -0.5 * (z / _UNRELATED_SPREAD) ** 2 - np.log(_UNRELATED_SPREAD * np.sqrt(2 * np.pi))
     # Very far out both densities are guesses: the evidence is held at what it is at the limit.
-    at = np.abs(z) > _LENGTH_LIMIT
-    edge = np.log(3 / 8) - 2.5 * np.log1p(_LENGTH_LIMIT**2 / 4)
-    edge_other = -0.5 * (_LENGTH_LIMIT / _UNRELATED_SPREAD) ** 2 - np.log(_UNRELATED_SPREAD * np.sqrt(2 * np.pi))
-    result: Floats = np.where(at, edge_other - edge, other - related)
+    z = np.clip(z, -_LENGTH_LIMIT, _LENGTH_LIMIT)
+    related = _STUDENT - (_FREEDOM + 1) / 2 * np.log1p(z**2 / _FREEDOM)
+    other = -0.5 * (z / _UNRELATED_SPREAD) ** 2 - math.log(_UNRELATED_SPREAD * math.sqrt(2 * math.pi))
+    result: Floats = other - related
     return result

@@ -149,7 +149,7 @@ class LanguageId:
 
 def clean(text: str) -> str:
     """What fastText is shown of a text: no URLs, mails, tags, code, digits or line breaks; long texts are sampled."""
-    return _NOISE.sub(" ", _sample(text)).strip()
+    return str(_NOISE.sub(" ", _sample(text))).strip()
 
 
 def _sample(text: str) -> str:

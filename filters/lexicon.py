@@ -19,6 +19,8 @@ import regex
 Floats = npt.NDArray[np.float64]
 
 STEM = 4
+# The pairs that the table was learned on are easier than most text.
+_MOST = 0.7
 _WORD = regex.compile(r"[\p{L}\p{M}\u200c\u200d]++")
 _ENGLISH = regex.compile(r"[a-z]++")
 _ENDINGS = ("ing", "ed", "es", "s")
@@ -54,7 +56,8 @@ def word_odds(sources: Sequence[str], targets: Sequence[str], tgt: str) -> Float
         present = heads(target)
         unique = set(present)
         total = 0.0
-        for true, rate, expected in known:
+        for share, rate, expected in known:
+            true = min(share, _MOST)
             chance = min(0.9, 1 - math.exp(-rate * len(present)))
             if chance < true:
                 total += math.log(chance / true) if not unique.isdisjoint(expected) else math.log((1 - chance) / (1 - true))

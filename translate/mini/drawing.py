@@ -56,6 +56,8 @@ class Drawer:
                     wanted.update("=" + member for member in self.sets[name])
                 elif not name.startswith("-"):
                     wanted.add(name)
+            if not wanted:
+                wanted = set(self.lexicon.nouns_in)
             away = {name[1:] for name in names if name.startswith("-")}
             away_nouns = {noun.en for noun in self.lexicon.nouns_of(frozenset(away))} | away
             self._nouns[names] = [noun for noun in self.lexicon.nouns_of(frozenset(wanted)) if noun.en not in away_nouns]
@@ -200,7 +202,7 @@ class Drawer:
         members = self._set_members(slot.names)
         away = {name[1:] for name in slot.names if name.startswith("-")}
         away |= self._set_members(away)
-        return [word for word in [*found, *(w for w in self.lexicon.words if w.en in members)] if word.en not in away]
+        return [word for word in [*found, *(w for w in self.lexicon.words if w.en in members or w.en in slot.names)] if word.en not in away]
 
     def _number(self, slot: Slot) -> str:
         """Draw a number in digits: year, pct, dec, or low-high with an optional step."""

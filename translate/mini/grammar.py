@@ -145,6 +145,17 @@ class Sentence:
             raise ValueError(f"{self.pattern.name}: {name} has no verb")
         return verb, subj if isinstance(subj, (Phrase, Pronoun)) else None, obj if isinstance(obj, Phrase) else None
 
+    def _auxiliary(self, tense: str) -> str:
+        """Write the auxiliary that opens an English yes-no question."""
+        verb, subj, obj = self._roles("V")
+        agent = obj if tense in PASSIVE else subj
+        agr = agent.agr if agent else YOU.agr
+        third = agr.person == 3 and not agr.plural
+        passive = {"ppres": ("are", "is"), "ppast": ("were", "was")}
+        if tense in passive:
+            return passive[tense][third]
+        return {"pres": "does" if third else "do", "past": "did", "fut": "will"}.get(tense, tense)
+
     def _english_token(self, token: str) -> str:
         """Write one token of an English template."""
         literal = _LITERAL.fullmatch(token)
@@ -154,10 +165,12 @@ class Sentence:
                 return {"is": "am", "was": "was"}.get(literal.group(1), _ENGLISH_AGREEING[literal.group(1)][1])
             return _ENGLISH_AGREEING[literal.group(1)][agr.plural]
         match = _ENGLISH_TOKEN.fullmatch(token)
-        if not match or match.group(2) not in self.pattern.slots:
+        if not match or (match.group(2) not in self.pattern.slots and match.group(2) != "Q"):
             return token
         article, name, tense, form, possessive = match.groups()
         filler = self.fillers.get(name)
+        if name[0] == "Q" and tense:
+            return self._auxiliary(tense)
         if isinstance(filler, Verb):
             verb, subj, obj = self._roles(name)
             agent = obj if tense in PASSIVE else subj

@@ -71,6 +71,8 @@ def hi_noun(noun: Noun, plural: bool, oblique: bool) -> str:
         word = word.replace(" का ", " के ")
         word = re.sub(r"^(नील|पील|हर|काल)ा (?=रंग)", r"\1े ", word)
     inflects = hi_inflects(noun)
+    if plural and oblique and noun.classes & {"measure", "timeunit"}:
+        plural = False
     if not plural:
         return _hi_bent(word, "े") if oblique and inflects else word
     if not oblique:
