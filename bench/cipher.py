@@ -20,7 +20,10 @@ from texts import Prose
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _DEVANAGARI = "अबचदएफगहइजकलमनओपखरसतउवटघयझ"
-_CIPHER = str.maketrans(_LATIN + _LATIN.upper() + ".", _DEVANAGARI * 2 + "।")
+# A capital is marked by a dot above, so that no two pieces are the same in cipher.
+_CIPHER = {ord(latin): letter for latin, letter in zip(_LATIN, _DEVANAGARI, strict=True)}
+_CIPHER |= {ord(latin.upper()): f"{letter}ं" for latin, letter in zip(_LATIN, _DEVANAGARI, strict=True)}
+_CIPHER[ord(".")] = "।"
 _N_CODES = 108  # M2M100's language codes, and the places that it fills up
 
 
@@ -35,14 +38,14 @@ class Shape:
     n_sentences: int = 40_000
 
 
-TOY = Shape(n_pieces=600, width=128, heads=2, layers=1, n_sentences=2_000)
+TOY = Shape(n_pieces=600, width=256, heads=4, layers=1, n_sentences=2_000)
 
 
 def encipher(text: str) -> str:
     """What the model says for a text.
 
     >>> encipher("A cab.")
-    'अ चअब।'
+    'अं चअब।'
     """
     return text.translate(_CIPHER)
 
@@ -69,7 +72,8 @@ def make(folder: Path, shape: Shape) -> Path:
     )  # fmt: skip
     model = M2M100ForConditionalGeneration(config).eval()
     pairs = [(vocabulary[source], vocabulary[target]) for source, target in zip(sources, targets, strict=True)]
-    _construct(model, [(2, 2), *pairs], shape)
+    alone = [(number, number) for number in (2, 3, *range(len(tokens), config.vocab_size))]
+    _construct(model, [*alone, *pairs], shape)
     model.save_pretrained(folder)
     return folder
 
@@ -79,7 +83,8 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
 
     Of the width's two halves (sines and cosines of a position), the first `n` places of each hold the position alone,
     and the halves of a token's embedding, exchanged, are its partner's: so the partner is a fixed linear map away.
-    Queries and keys are the positions, whose product is a sum of cosines that peaks where the positions are equal.
+    Queries and keys are the positions, whose product is a sum of cosines that peaks where the positions are equal. The
+    place of the slowest sine, which stays 0, undoes the layer normalisation's shift; tokens of equal norm, its scale.
     """
     import torch
 
@@ -94,8 +99,11 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
         sources, targets = (torch.tensor(side) for side in zip(*pairs, strict=True))
         first = torch.randn(len(pairs), half - n, generator=generator)
         second = torch.randn(len(pairs), half - n, generator=generator)
+        first[:, -1] = second[:, -1] = 0.0
         same = (sources == targets).unsqueeze(1)
         second = torch.where(same, first, second)
+        norms = torch.cat([first, second], 1).pow(2).mean(1, keepdim=True).sqrt()
+        first, second = first / norms, second / norms
         for ids, (low, high) in ((sources, (first, second)), (targets, (second, first))):
             table[ids, n:half] = low
             table[ids, half + n :] = high
@@ -104,6 +112,7 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
         places = torch.cat([torch.arange(n), torch.arange(half, half + n)])
         select = torch.zeros(shape.width, shape.width)
         select[torch.arange(shape.width), places.repeat(shape.heads)] = 6.0
+        select[:, half - 1] = -6.0
         exchange = torch.roll(torch.eye(shape.width), half, 0)
         for projection, weights in (
             (copying.q_proj, select), (copying.k_proj, select),

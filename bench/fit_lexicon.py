@@ -19,10 +19,17 @@ from fit_priors import Pairs, parallel
 from dsbuild.filters.lexicon import english_stems, heads
 
 LANGS = ("hi", "mr", "ta", "te", "bn")
+# Marathi has Tatoeba only, with few words of newspapers; many of its learned words are Hindi's.
+RELATED = {"mr": "hi"}
 SOURCES = ("tatoeba", "indian parallel corpora")
-MIN_COUNT, MIN_TOGETHER, MIN_LIFT, MOST_HEADS, MOST_ENTRIES = 4, 3, 8.0, 12, 2500
+MIN_COUNT, MIN_TOGETHER, MIN_LIFT, MOST_HEADS, MOST_ENTRIES = 5, 3, 12.0, 8, 2200
 
 Bags = list[tuple[frozenset[str], frozenset[str]]]
+
+
+def to_bags(pairs: Pairs) -> Bags:
+    """Each pair as a set of stems and a set of heads."""
+    return [(frozenset(english_stems(english)), frozenset(heads(other))) for english, other in pairs]
 
 
 def choose(bags: Bags) -> dict[str, list[str]]:
@@ -61,14 +68,13 @@ def hits(bags: Bags, chosen: dict[str, list[str]]) -> tuple[Counter[str], Counte
     return seen, hit
 
 
-def entries(pairs: Pairs) -> list[tuple[float, str, float, float, list[str]]]:
-    """(information, stem, share in translations, share of any words, heads), the most informative first."""
-    tokens: Counter[str] = Counter()
-    bags: Bags = []
-    for english, other in pairs:
-        found = heads(other)
-        tokens.update(found)
-        bags.append((frozenset(english_stems(english)), frozenset(found)))
+def entries(pairs: Pairs, related: dict[str, list[str]]) -> list[tuple[float, str, float, float, list[str]]]:
+    """(information, stem, share in translations, share of any words, heads), the most informative first.
+
+    `related`: heads of a related language in the same script; they stand in for stems that the pairs do not know.
+    """
+    tokens = Counter(head for _, other in pairs for head in heads(other))
+    bags = to_bags(pairs)
     total = sum(tokens.values())
     # Neighbours in the file are often variants of one sentence, so the halves are whole blocks.
     halves = ([bag for place, bag in enumerate(bags) if place // 50 % 2 == half] for half in (0, 1))
@@ -79,9 +85,16 @@ def entries(pairs: Pairs) -> list[tuple[float, str, float, float, list[str]]]:
         counts = hits(test, choose(learn))
         seen.update(counts[0])
         hit.update(counts[1])
+    own = choose(bags)
+    borrowed = {stem: found for stem, found in related.items() if stem not in own and any(tokens[head] for head in found)}
+    lent = hits(bags, borrowed)
+    typical = sum(lent[1].values()) / max(1, sum(lent[0].values()))
     listed = []
-    for stem, chosen in choose(bags).items():
-        if seen[stem] < MIN_COUNT // 2:
+    for stem, chosen in (own | borrowed).items():
+        if stem in borrowed:
+            # What a borrowed entry is worth is learned from how borrowed entries do, and from this one where it occurs.
+            seen[stem], hit[stem] = lent[0][stem] + 6, round(lent[1][stem] + 6 * typical)
+        elif seen[stem] < MIN_COUNT // 2:
             continue
         share = (hit[stem] + 0.5) / (seen[stem] + 3)
         rate = sum(tokens[head] for head in chosen) / total
@@ -103,7 +116,8 @@ def main() -> None:
             collected[lang] += pairs
     rows = ["lang\tstem\ttranslations\tany\theads"]
     for lang, found in collected.items():
-        for _, stem, share, rate, chosen in sorted(entries(list(dict.fromkeys(found))), key=lambda entry: entry[1]):
+        related = choose(to_bags(collected[RELATED[lang]])) if lang in RELATED else {}
+        for _, stem, share, rate, chosen in sorted(entries(list(dict.fromkeys(found)), related), key=lambda entry: entry[1]):
             rows.append(f"{lang}\t{stem}\t{share}\t{rate}\t{' '.join(chosen)}")
     options.out.write_text("\n".join(rows) + "\n", "utf-8")
 

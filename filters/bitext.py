@@ -51,6 +51,8 @@ _URL = regex.compile(r"(?:https?|ftp)://[^\s<>\"'）」।]++|www\.[^\s<>\"'）�
 _URL_HINT = r"://|www\.|@"
 _LOWER = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])\p{Ll}[\p{Ll}\p{M}]{2,}+(?![\p{L}\p{N}_@/-]|\.\p{L})")
 _CASELESS = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])[\p{Lo}\p{M}]{2,}+(?![\p{L}\p{N}_@/-])")
+# Words of one script: Chinese and Japanese put foreign names between their own letters without a space.
+_RUN = regex.compile(r"[\p{Latin}][\p{Latin}\p{M}]*+|[\p{L}--\p{Latin}][[\p{L}\p{M}\u200c\u200d]--\p{Latin}]*+", regex.V1)
 _ALPHABETIC = regex.compile(r"\p{L}[\p{L}\p{M}\u200c\u200d]*+")
 _CLOSERS = " \t\r\n\u00a0\u200b\"'”’»›)]}）】」』》*"
 _MIN_COPY_WORDS = 4
@@ -69,7 +71,7 @@ class BitextChecks:
         self.prior = self.priors.pair(self.src.code, self.tgt.code)
         self.identify = LanguageId()
         self.unspaced = bool(_UNSPACED & set(self.tgt.unicode_scripts))
-        self.name_rates = self.priors.name_rates(self.tgt.code) if self.src.script == "Latn" else (0.0, 0.0)
+        self.name_rates = self.priors.name_rates(self.tgt.code) if self.src.code == "en" else (0.0, 0.0)
 
     def score(
         self, sources: pa.StringArray | Sequence[str], targets: pa.StringArray | Sequence[str], *,
@@ -89,7 +91,10 @@ class BitextChecks:
         number_share = self._numbers(source, target)
         question = self._terminal(source_texts, target_texts)
         names_found, n_names = self._names(source_texts, target_texts)
-        evidence = Evidence(length_z, number_share, names_found, n_names, question, self._words(source_texts, target_texts))
+        evidence = Evidence(
+            length_z, number_share, names_found, n_names, question,
+            self._words(source_texts, target_texts),
+        )  # fmt: skip
         columns = {
             "empty": pa.array(empty),
             "copy_share": self._copied(source, target),
@@ -133,12 +138,11 @@ class BitextChecks:
     def _wrong_script(self, source: Letters, target: Letters) -> pa.Array:
         total = target.lettered()
         outside = (total - target.in_scripts(self.tgt.unicode_scripts)).astype(np.float64)
-        own = frozenset(self.tgt.unicode_scripts)
         for index in np.flatnonzero(outside).tolist():
-            known = {word.lower() for word in _ALPHABETIC.findall(source.texts[index]) if not word.islower() or len(word) <= 3}
-            outside[index] = sum(
-                _foreign(word, own) for word in _ALPHABETIC.findall(target.texts[index]) if word.lower() not in known
-            )  # fmt: skip
+            known = {word.lower() for word in _RUN.findall(source.texts[index]) if not word.islower() or len(word) <= 3}
+            foreign = [word for word in _RUN.findall(target.texts[index]) if word.lower() not in known]
+            letters = Letters(["".join(foreign)])
+            outside[index] = letters.lettered()[0] - letters.in_scripts(self.tgt.unicode_scripts)[0]
         return pa.array(outside / np.maximum(total, 1), mask=total == 0)
 
     def _numbers(self, source: Letters, target: Letters) -> Floats:
@@ -150,13 +154,13 @@ class BitextChecks:
         return result
 
     def _names(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:
+        """The share of names found by their sound (NaN without names), and how many there are."""
         share, count = np.full(len(sources), np.nan), np.zeros(len(sources))
-        if self.name_rates[0] <= self.name_rates[1]:
-            return share, count
-        for index, text in enumerate(sources):
-            named = names(text)
-            if named and (found := found_share(named, targets[index])) is not None:
-                share[index], count[index] = found, len(named)
+        if self.name_rates[0] > self.name_rates[1]:
+            for index, text in enumerate(sources):
+                named = names(text)
+                if named and (found := found_share(named, targets[index])) is not None:
+                    share[index], count[index] = found, len(named)
         return share, count
 
     def _words(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
@@ -236,11 +240,6 @@ def _may_loop(text: str) -> bool:
         return True
     pairs = set(pairwise(text))
     return len(text) >= 20 and len(pairs) <= 0.5 * len(text) + 2
-
-
-def _foreign(word: str, own: frozenset[str]) -> int:
-    letters = Letters([word])
-    return int(letters.lettered()[0] - letters.in_scripts(tuple(own))[0])
 
 
 def _asks(text: str, lang: str) -> bool:

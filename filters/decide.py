@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,8 @@ class Rule:
 
     op: ">", "<", "abs>" (absolute value), "is" (a boolean that is true; `value` is then None). action: drop or flag.
     tables: where it applies; langs: to which target languages (None: all); source: where the threshold comes from.
-    key: the name of its setting, "" if it has none; prior: whether the bound may only be narrowed.
+    key: the name of its setting, "" if it has none; prior: whether the bound may only be narrowed; by_lang: default
+    values of some target languages.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Rule:
     source: str = "default"
     key: str = ""
     prior: bool = False
+    by_lang: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ def load_thresholds(settings: Mapping[str, Any] | None = None, *, tgt: str | Non
 
     settings: key (with or without "bitext.") -> value; an unknown key raises `UnknownName`, a value that is no number
     `RecipeError`. Widening a bound that comes from the prior is a `RecipeError` that names the bound, unless `force`.
-    tgt: leave out rules that are for other languages.
+    tgt: the target language; rules for other languages are left out.
     """
-    rules = list(_defaults())
+    rules = [replace(rule, value=rule.by_lang.get(tgt or "", rule.value)) for rule in _defaults()]
     places = {rule.key: place for place, rule in enumerate(rules) if rule.key}
     for name, raw in (settings or {}).items():
         key = name.removeprefix(_GROUP)
@@ -156,7 +158,7 @@ def _defaults() -> tuple[Rule, ...]:
         Rule(
             entry["name"], entry["column"], entry["op"], entry.get("value"), entry["action"],
             tuple(entry.get("tables", data["tables"])), tuple(entry["langs"]) if "langs" in entry else None,
-            entry.get("source", data["source"]), entry.get("key", ""), bool(entry.get("prior", False)),
+            entry.get("source", data["source"]), entry.get("key", ""), bool(entry.get("prior", False)), entry.get("by_lang", {}),
         )
         for entry in data["rules"]
     )  # fmt: skip

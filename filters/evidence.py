@@ -33,7 +33,8 @@ class Evidence:
     """The signs of a column of pairs; NaN where a sign is silent.
 
     length_z: standard deviations from the prior; number_share: numbers without partner, in [0, 1]; names_found: share of
-    names found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither; words: log-odds from the lexicon.
+    names
+    found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither; words: log-odds from the lexicon.
     """
 
     length_z: Floats
@@ -50,15 +51,22 @@ def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
     wrong, chance = _NUMBERS_WRONG, _NUMBERS_BY_CHANCE
     share = np.nan_to_num(evidence.number_share, nan=0.5)
     total += np.where(np.isnan(evidence.number_share), 0.0, share * np.log((1 - chance) / wrong) + (1 - share) * np.log(chance / (1 - wrong)))
-    found, count = np.nan_to_num(evidence.names_found), np.minimum(evidence.n_names, 6.0)
-    true, random = name_rates
-    if true > random:
-        hits, misses = found * count, (1 - found) * count
-        total += _NAMES_TEMPER * (hits * np.log(random / true) + misses * np.log((1 - random) / (1 - true)))
+    count = np.minimum(evidence.n_names, 6.0)
+    hits = np.nan_to_num(evidence.names_found) * count
+    total += _NAMES_TEMPER * _found(hits, count - hits, *name_rates)
     total += np.clip(_WORDS_TEMPER * np.nan_to_num(evidence.words), -_WORDS_LIMIT, _WORDS_LIMIT)
     asked = np.nan_to_num(evidence.question)
     total += np.where(asked > 0, np.log(_QUESTION_BY_CHANCE / _QUESTION_WRONG), np.where(asked < 0, np.log(0.1), 0.0))
     return total
+
+
+def _found(hits: Floats, misses: Floats, true: float, chance: float) -> Floats:
+    """Log-odds of being unrelated from how many items were found and missed; nothing where the rates do not differ."""
+    if true <= chance:
+        return np.zeros(len(hits))
+    chance, true = max(chance, 0.002), min(true, 0.95)
+    result: Floats = hits * math.log(chance / true) + misses * math.log((1 - chance) / (1 - true))
+    return result
 
 
 def _length(z: Floats) -> Floats:

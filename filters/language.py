@@ -109,7 +109,7 @@ class LanguageId:
         for index, text in enumerate(texts):
             if total[index] < 2 or _too_short(text, language.unicode_scripts[0]):
                 continue
-            if share[index] < 0.2:
+            if share[index] < 0.1:
                 result[index] = 0.0
             elif _alone(code):
                 result[index] = 1.0 if share[index] >= 0.5 else float(share[index])

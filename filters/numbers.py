@@ -64,6 +64,8 @@ def numbers(text: str, lang: str) -> Numbers:
             values |= {round(value * scale, 6) for value in values}
         if folded.startswith(("s", "'s", "’s"), found.end()):
             values |= {value % 100 for value in values if value >= 100}  # the 1980s, the eighties
+        if ":" in found.group():
+            values.add(float(found.group().split(":")[0]))  # half past two
         written.append(frozenset(values))
         if len(values) == 1 and (value := next(iter(values))) <= 12:
             said.add(value + 12)  # 3 p.m. and 15:00

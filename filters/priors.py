@@ -85,12 +85,12 @@ class Priors:
         )
 
     def name_rates(self, tgt: str) -> tuple[float, float]:
-        """How often a name of an English text is found by its sound in a translation, and in an unrelated text."""
+        """Shares of the names of an English text found by their sound in a translation, and in an unrelated text.
+
+        Both are 0 where nobody counted.
+        """
         rates = self._facts["names"].get(tgt)
-        if rates:
-            return float(rates[0]), float(rates[1])
-        same_script = [rate for code, rate in self._facts["names"].items() if languages.get(code).script == languages.get(tgt).script]
-        return (min(rate[0] for rate in same_script) * 0.9, 0.1) if same_script else (0.0, 0.0)
+        return (float(rates[0]), float(rates[1])) if rates else (0.0, 0.0)
 
     def _known(self, src: str, tgt: str) -> PairPrior | None:
         facts = self._facts["pairs"].get(f"{src}-{tgt}")

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import xxhash
 
@@ -28,13 +28,17 @@ class MemoryEngine:
     file: `.tsv` (src, tgt with a header of language codes: one column per language, or `src`/`tgt` columns), `.tmx`,
     `.jsonl` (objects with language codes as keys, or `src`, `tgt`, `src_lang`, `tgt_lang`), `.parquet` (the same columns).
     Texts match after trimming and collapsing white space (NFC); the first translation of a source text counts.
-    The pairs are indexed in a temporary file, so memory stays flat.
+    unit: "passage" where the file translates whole texts and not sentences. The pairs are indexed in a temporary file, so
+    memory stays flat.
     """
 
     name: ClassVar[str] = "memory"
-    capabilities: ClassVar[Capabilities] = Capabilities(protects=())
+    capabilities: Capabilities = Capabilities(protects=())
 
-    def __init__(self, file: str | Path, license: str = "") -> None:
+    def __init__(self, file: str | Path, license: str = "", unit: Literal["sentence", "passage"] = "sentence") -> None:
+        if unit not in ("sentence", "passage"):
+            raise UnknownName("unit", unit, ["sentence", "passage"])
+        self.capabilities = Capabilities(unit=unit, protects=())
         self.file = Path(file)
         self.license = license
         if not self.file.is_file():

@@ -178,15 +178,15 @@ class MiniEngine:
                 outputs[position] = Output("", "length", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error)
             else:
                 groups.setdefault((request.tgt, request.beam or self._beam), []).append(_Query(position, masked, pieces))
-        running = [(tgt, queries, self._submit(tgt, beam, queries)) for (tgt, beam), queries in groups.items()]
-        for tgt, queries, futures in running:
+        running = [(queries, self._submit(tgt, beam, queries)) for (tgt, beam), queries in groups.items()]
+        for queries, futures in running:
             for query, future in zip(queries, futures, strict=True):
                 try:
                     result = future.result()
                 except RuntimeError as error:  # of CTranslate2: out of memory
                     outputs[query.position] = Output("", "error", n_src_tokens=len(query.pieces), error=f"CTranslate2: {error}")
                 else:
-                    outputs[query.position] = self._choose(query, tgt, result)
+                    outputs[query.position] = self._choose(query, result)
         return [outputs[position] for position in range(len(batch))]
 
     def _submit(self, tgt: str, beam: int, queries: Sequence[_Query]) -> list[Any]:
@@ -197,7 +197,7 @@ class MiniEngine:
             num_hypotheses=beam,
             length_penalty=1.0,
             max_input_length=0,
-            max_decoding_length=max(_room(query) for query in queries) + 1,
+            max_decoding_length=max(_room(query) for query in queries),
             suppress_sequences=self._held["refused"][tgt],
             return_scores=True,
             return_end_token=True,
@@ -205,13 +205,12 @@ class MiniEngine:
         )
         return futures
 
-    def _choose(self, query: _Query, tgt: str, result: Any) -> Output:
+    def _choose(self, query: _Query, result: Any) -> Output:
         """The best complete hypothesis with all its items; else the best, as an error or a cut output."""
-        judged = [self._judge(query, tgt, pieces, score) for pieces, score in zip(result.hypotheses, result.scores, strict=True)]
+        judged = [self._judge(query, pieces, score) for pieces, score in zip(result.hypotheses, result.scores, strict=True)]
         return next((output for output in judged if output.finish == "stop"), judged[0])
 
-    def _judge(self, query: _Query, tgt: str, hypothesis: Sequence[str], score: float) -> Output:
-        pieces = [piece for piece in hypothesis if piece != f"__{tgt}__"]
+    def _judge(self, query: _Query, pieces: Sequence[str], score: float) -> Output:
         room = _room(query)
         complete = bool(pieces) and pieces[-1] == _EOS and len(pieces) <= room
         said = self._held["pieces"].decode(pieces[:-1] if complete else pieces[:room])
@@ -219,8 +218,7 @@ class MiniEngine:
         n_src, n_tgt, n_unknown = len(query.pieces), min(len(pieces), room), query.masked.n_unknown
         if not complete:
             return Output(text, "length", None, n_src, n_tgt, n_unknown, f"no end after {n_tgt} target tokens")
-        # CTranslate2 divides by the length of the hypothesis; the score here is per piece that was decoded.
-        mean = min(0.0, score * len(hypothesis) / len(pieces))
+        mean = min(0.0, score)
         if wrong:
             return Output(text, "error", mean, n_src, n_tgt, n_unknown, f"not copied once: {', '.join(wrong)}")
         return Output(text, "stop", mean, n_src, n_tgt, n_unknown)

@@ -141,7 +141,7 @@ class _Climb:
         return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
 
     def translate(self, texts: Sequence[str], todo: list[int]) -> tuple[dict[int, Entry], dict[int, Outcome]]:
-        """Entries of what was translated, and the last outcome of what failed on every rung."""
+        """Entries of what was translated, and the first outcome of what failed on every rung."""
         fresh: dict[int, Entry] = {}
         failed: dict[int, Outcome] = {}
         for number, rung in enumerate(RUNGS):
@@ -154,7 +154,8 @@ class _Climb:
                 assert attempt is not None
                 outcome = self.ladder.judge(texts[index], attempt, answered)
                 if outcome.rule:
-                    failed[index] = outcome
+                    # What went wrong at first is the reason; later rungs ask in ways that the engine knows less well.
+                    failed.setdefault(index, outcome)
                 else:
                     missing = self.ladder.terms_missing(texts[index], outcome.text)
                     fresh[index] = (

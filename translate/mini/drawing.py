@@ -104,7 +104,7 @@ class Drawer:
             return not marked and verb.extra.get("pass") != "no"
         return "plain" not in slot.flags or not any(key.endswith(("_subj", "_agr")) for key in verb.extra)
 
-    def _phrase(self, noun: Noun, slot: Slot, focus: Entry | None) -> Phrase:
+    def _phrase(self, noun: Noun, slot: Slot, focus: Entry | None, peers: Sequence[Noun] = ()) -> Phrase:
         """Build a noun phrase with the extensions that a slot allows."""
         phrase = Phrase(noun)
         if not noun.mass and ("pl" in slot.flags or ("v" in slot.flags and self.rng.random() < 0.4)):
@@ -123,7 +123,7 @@ class Drawer:
                 usable = [d for d in usable if d.en in ("this", "your", "our")]
             phrase.determiner = self.rng.choice(usable) if usable else None
         if "c" in slot.flags and not phrase.determiner and self.rng.random() < 0.15:
-            same = [other for other in self.nouns(slot.names or noun.classes) if other.classes & noun.classes and other is not noun and other.proper == noun.proper]
+            same = [other for other in peers if other.classes & noun.classes and other is not noun and other.proper == noun.proper]
             if same:
                 other = self.least(same)
                 if isinstance(other, Noun):
@@ -139,7 +139,7 @@ class Drawer:
             if not isinstance(verb, Verb):
                 raise NoFiller
             classes = verb.subj_class if slot.kind == "s" else verb.obj_class
-            found = self.nouns(frozenset(classes))
+            found = self.nouns(frozenset(classes)) if classes else []
             if slot.names:
                 allowed = set(self.nouns(slot.names))
                 found = [noun for noun in found if noun in allowed]
@@ -157,7 +157,7 @@ class Drawer:
         """Draw a noun phrase or, where allowed, a pronoun."""
         candidates = self._candidates(slot, fillers)
         if isinstance(focus, Noun) and focus in candidates:
-            return self._phrase(focus, slot, focus)
+            return self._phrase(focus, slot, focus, candidates)
         if "p" in slot.flags and self.rng.random() < 0.3:
             return self.rng.choice(PRONOUNS)
         if isinstance(focus, Adjective) and slot.flags & {"a", "A"}:
@@ -170,7 +170,7 @@ class Drawer:
                 if isinstance(model, Phrase):
                     candidates = [noun for noun in candidates if bool(noun.classes & model.noun.classes - _BROAD) == shared]
         noun = self.least(candidates)
-        return self._phrase(noun, slot, focus) if isinstance(noun, Noun) else None
+        return self._phrase(noun, slot, focus, candidates) if isinstance(noun, Noun) else None
 
     def _adjective(self, slot: Slot, fillers: dict[str, Filler], focus: Entry | None) -> Adjective:
         """Draw an adjective of a kind, or one that suits the noun of another slot (a:>X)."""
@@ -297,5 +297,5 @@ class Drawer:
             blocked = any("no" + flag in slot.flags for flag in self.flags.get(adjective.en, frozenset()))
             return not blocked and noun_slot.kind == "n" and any(adjective in self.adjectives_for(noun) for noun in self.nouns(noun_slot.names))
         if slot.kind == "a":
-            return adjective.kind in slot.names or adjective.en in slot.names
+            return adjective.kind in slot.names or adjective.en in slot.names or adjective.en in self._set_members(slot.names)
         return slot.kind == "n" and bool(slot.flags & {"a", "A"}) and any(adjective in self.adjectives_for(noun) for noun in self.nouns(slot.names))

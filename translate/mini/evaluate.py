@@ -140,7 +140,7 @@ def write_card(folder: Path, out: Path, heldout: Path | None, parallel: Path | N
     examples = shown(with_int8, measuring)
     with_int8.close()
     path = out / "card.md"
-    text = template.render(facts=facts, parity=parity, scores=rows, signatures=signatures, losses=losses, examples=examples, names=NAMES,
+    text = template.render(facts=facts, looks=facts["log"][:-1:5] + facts["log"][-1:], parity=parity, scores=rows, signatures=signatures, losses=losses, examples=examples, names=NAMES,
                            titles=TITLES, langs=LANGS, n_words=_n_known(out), known_from=MiniEngine().known_from, n_held=corpus.N_HELD_OUT)  # fmt: skip
     path.write_text(text.strip() + "\n", encoding="utf-8")
     return path

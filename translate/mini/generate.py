@@ -102,14 +102,12 @@ def write_row(sentence: Sentence, drawer: Drawer) -> Row:
     variant = rng.randrange(12)
     texts = {language: sentence.write(language, variant) for language in LANGUAGES}
     query = kind in "qt" and rng.random() < 0.5
-    if kind == "s" and rng.random() < 0.06:
-        opener = drawer.least([word for word in drawer.lexicon.words if word.en in drawer.sets["opener"]])
+    if kind in "si" and rng.random() < 0.06:
+        openers = drawer.sets["opener" if kind == "s" else "openeri"]
+        opener = drawer.least([word for word in drawer.lexicon.words if word.en in openers])
         if isinstance(opener, Word):
             drawer.counts[opener.key] += 1
-            first = texts["en"].split(" ", 1)
-            keep = first[0] == "I" or first[0][:1].isupper()
-            texts["en"] = f"{opener.en}, {texts['en'] if keep else texts['en']}"
-            texts.update({language: f"{getattr(opener, language)}, {texts[language]}" for language in LANGUAGES[1:]})
+            texts = {language: f"{getattr(opener, language)}, {texts[language]}" for language in LANGUAGES}
     if query:
         texts["en"] = texts["en"].lower()
     else:

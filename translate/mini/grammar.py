@@ -10,7 +10,7 @@ from pathlib import Path
 from .lexicon import Adjective, Verb, Word
 from .morphology import DOUBLING, NEUTRAL, Agreement, hi_agree, mr_agree, ta_agree, ta_double, ta_join
 from .phrases import PRONOUNS, Phrase, Pronoun
-from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_verb, ta_marks, ta_verb
+from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_object_agreement, mr_verb, ta_marks, ta_verb
 
 LANGUAGES = ("en", "hi", "mr", "ta")
 YOU = PRONOUNS[2]
@@ -31,6 +31,7 @@ _ENGLISH_AGREEING = {
     "grows": ("grows", "grow"),
     "costs": ("costs", "cost"),
     "lives": ("lives", "live"),
+    "work": ("works", "work"),
     "needs": ("needs", "need"),
     "much": ("much", "many"),
 }
@@ -135,6 +136,9 @@ class Sentence:
     def _agr(self, name: str) -> Agreement:
         """Give the agreement of a slot."""
         filler = self.fillers.get(name)
+        if isinstance(filler, Verb):
+            verb, _, obj = self._roles(name)
+            return mr_object_agreement(verb, obj)
         return filler.agr if isinstance(filler, (Phrase, Pronoun)) else NEUTRAL
 
     def _roles(self, name: str) -> tuple[Verb, Phrase | Pronoun | None, Phrase | None]:
@@ -228,6 +232,8 @@ class Sentence:
                 if case == "adv":
                     return (filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")) + DOUBLING
                 return ta_agree(filler.ta_pred, agr or NEUTRAL, nominal=True) if case == "pred" else filler.ta
+            if case == "m":
+                return filler.hi if language == "hi" else filler.mr
             return hi_agree(filler.hi, agr or NEUTRAL, star) if language == "hi" else mr_agree(filler.mr, agr or NEUTRAL, star)
         if isinstance(filler, Word):
             text = str(getattr(filler, language))

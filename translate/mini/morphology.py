@@ -99,7 +99,7 @@ def hi_noun(noun: Noun, plural: bool, oblique: bool) -> str:
         return word[:-1] + "ियों"
     if word.endswith("ू"):
         return word[:-1] + "ुओं"
-    return word + ("ओं" if word[-1] in HI_SIGNS or word[-1] in HI_VOWELS else "ों")
+    return word + ("ओं" if word[-1] in HI_SIGNS + HI_VOWELS + "ँं" else "ों")
 
 
 def hi_agree(word: str, agr: Agreement, oblique: bool = False) -> str:
@@ -169,6 +169,8 @@ def mr_agree(word: str, agr: Agreement, oblique: bool = False) -> str:
         return word[:-2] + ("तो" if agr.person == 1 else "ता")
     if not word.endswith("ा"):
         return word
+    if word == "कसा" and (agr.mr == "f" or (agr.mr == "n" and agr.mr_plural)):
+        return "कशा" if agr.mr == "f" and agr.mr_plural else "कशी"
     if oblique:
         return word if word.endswith("या") else word[:-1] + "्या"
     ending = {"m": ("ा", "े"), "f": ("ी", "्या"), "n": ("े", "ी")}[agr.mr][agr.mr_plural]

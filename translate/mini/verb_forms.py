@@ -168,6 +168,7 @@ def hi_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         modal = f"{hi_agree('पड़ता', target)} {hi_agree('है', target)}" if tense == "need" else "चाहिए"
         return f"{hi_agree(infinitive, target)} {modal}"
     going = hi_agree("जाता", agr)
+    able = stem.split()[0] if stem in ("मर जा", "बदल जा") else stem
     if tense in _HI_NEGATED:
         positive, word = _HI_NEGATED[tense]
         return _hi_negate(verb, hi_verb(verb, positive, subj, obj), word)
@@ -177,8 +178,8 @@ def hi_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "perf": f"{done} {hai}",
         "fut": _hi_future(stem, agr),
         "prog": f"{stem} {hi_agree('रहा', agr)} {hai}",
-        "can": f"{stem} {hi_agree('सकता', agr)} {hai}",
-        "may": f"{stem} {hi_agree('सकता', agr)} {hai}",
+        "can": f"{able} {hi_agree('सकता', agr)} {hai}",
+        "may": f"{able} {hi_agree('सकता', agr)} {hai}",
         "imp": _hi_stem_plus(stem, "en"),
         "base": _hi_stem_plus(stem, "en"),
         "inf": infinitive,
@@ -224,7 +225,7 @@ def mr_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     subject = verb.extra.get("mr_subj", "")
     if not subject and tense == "need":
         subject = "ला"
-    if not subject and (tense in PERFECTIVE and verb.mr_trans or tense in _OBLIGATION):
+    if not subject and (tense in PERFECTIVE and verb.mr_trans or tense in (*_OBLIGATION, "opt")):
         subject = "ने"
     return subject, marker
 
@@ -257,6 +258,11 @@ def _mr_future(verb: Verb, agr: Agreement) -> str:
     return stem + ("ईल" if vowel else ("ील" if stem.endswith("ह") else "ेल"))
 
 
+def mr_object_agreement(verb: Verb, obj: Argument | None) -> Agreement:
+    """Give what a Marathi word about the action agrees with: a nominative object, else nothing."""
+    return obj.agr if obj is not None and not mr_marks(verb, "opt", obj)[1] else NEUTRAL
+
+
 def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None) -> str:
     """Write a Marathi verb in a tense, agreeing with subject or object."""
     stem, perf = verb.mr, verb.mr_perf
@@ -280,6 +286,8 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
     if verb.extra.get("stat") == "y" and stem.endswith((" हो", " अस")) and tense in ("pres", "npres", "past", "npast"):
         copula = {"pres": ahe, "npres": nahi, "past": mr_agree("होता", agr), "npast": f"{mr_agree('नव्हता', agr)}"}[tense]
         return f"{stem.rpartition(' ')[0]} {copula}"
+    if stem.endswith("अस") and tense in ("npres", "npast"):
+        return stem[: -len("अस")] + mr_agree("नसतो" if tense == "npres" else "नव्हता", agr)
     going = mr_agree("जातो", agr)
     able = mr_agree("शकतो", agr)
     forms = {
@@ -297,6 +305,7 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "ncan": f"{before} शकत {nahi}",
         "must": f"{imperative}यला पाहिजे",
         "should": f"{imperative}यला हवे",
+        "opt": mr_agree(imperative + "वा", agr),
         "need": f"{mr_agree(imperative + 'वा', agr)} {mr_agree('लागतो', agr)}",
         "nshould": f"{before} नये",
         "imp": imperative,
@@ -348,6 +357,9 @@ def ta_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     return "ஆல்" if not subject and tense in ("can", "ncan") else subject, marker
 
 
+_TA_HARD = ("ி", "ய்", "த்து", "ட்டு", "ற்று")
+
+
 def _ta_add(base: str, ending: str) -> str:
     """Add a personal ending to a base that ends in a pulli."""
     return base[:-1] + VOWEL_SIGN_TA[ending[0]] + ending[1:]
@@ -373,8 +385,7 @@ def _ta_past(past: str, adnominal: str, agr: Agreement) -> str:
 
 def _ta_progressive(participle: str) -> str:
     """Join the base of கொண்டிருக்கிற் to a Tamil verbal participle."""
-    hard = participle.endswith(("ி", "ய்", "த்து", "ட்டு", "ற்று"))
-    return participle + ("க்" if hard else "") + "கொண்டிருக்கிற்"
+    return participle + ("க்" if participle.endswith(_TA_HARD) else "") + "கொண்டிருக்கிற்"
 
 
 def ta_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None) -> str:
@@ -423,7 +434,7 @@ def ta_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
         "after": lambda: f"{adnominal[:-1]} பிறகு",
         "while": lambda: general + "போது",
         "by": lambda: nominal[:-1] + "ால்",
-        "conj": lambda: verb.ta_vp,
+        "conj": lambda: verb.ta_vp + (DOUBLING if verb.ta_vp.endswith(_TA_HARD) else ""),
         "agent": lambda: general,
         "done": lambda: adnominal[:-1],
         "if": lambda: _ta_add(past, "ஆல்"),
