@@ -83,8 +83,9 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
 
     Of the width's two halves (sines and cosines of a position), the first `n` places of each hold the position alone,
     and the halves of a token's embedding, exchanged, are its partner's: so the partner is a fixed linear map away.
-    Queries and keys are the positions, whose product is a sum of cosines that peaks where the positions are equal. The
-    place of the slowest sine, which stays 0, undoes the layer normalisation's shift; tokens of equal norm, its scale.
+    Queries and keys are the positions, whose product is a sum of cosines that peaks where the positions are equal (the
+    fast ones only: slow ones hardly tell neighbours apart). The place of the slowest sine, which stays 0, undoes the
+    layer normalisation's shift; tokens of equal norm undo its scale.
     """
     import torch
 
@@ -93,7 +94,7 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
     with torch.no_grad():
         for name, weights in model.named_parameters():
             if weights.dim() > 1:
-                scale = 0.004 if name.endswith(("out_proj.weight", "fc2.weight")) else 0.02
+                scale = 0.001 if name.endswith(("out_proj.weight", "fc2.weight")) else 0.02
                 weights.copy_(torch.randn(weights.shape, generator=generator) * scale)
         table = torch.zeros(model.model.shared.weight.shape)
         sources, targets = (torch.tensor(side) for side in zip(*pairs, strict=True))
@@ -111,8 +112,10 @@ def _construct(model: Any, pairs: Sequence[tuple[int, int]], shape: Shape) -> No
         copying = model.model.decoder.layers[-1].encoder_attn
         places = torch.cat([torch.arange(n), torch.arange(half, half + n)])
         select = torch.zeros(shape.width, shape.width)
-        select[torch.arange(shape.width), places.repeat(shape.heads)] = 6.0
-        select[:, half - 1] = -6.0
+        slow = 10_000 ** (-torch.arange(n) / (half - 1)) < 0.55
+        strength = torch.where(slow, 0.0, 9.0).repeat(2 * shape.heads)
+        select[torch.arange(shape.width), places.repeat(shape.heads)] = strength
+        select[:, half - 1] = -strength
         exchange = torch.roll(torch.eye(shape.width), half, 0)
         for projection, weights in (
             (copying.q_proj, select), (copying.k_proj, select),
@@ -128,7 +131,7 @@ def _train(shape: Shape) -> bytes:
     model = io.BytesIO()
     prose = Prose(seed=5)
     SentencePieceTrainer.train(
-        sentence_iterator=iter(prose.sentences(prose.lengths(shape.n_sentences))), model_writer=model,
+        sentence_iterator=iter(prose.sentences(prose.lengths(shape.n_sentences)).to_pylist()), model_writer=model,
         vocab_size=shape.n_pieces + 3, hard_vocab_limit=False, character_coverage=1.0, minloglevel=2, num_threads=2,
     )  # fmt: skip
     return model.getvalue()

@@ -29,15 +29,17 @@ Mask = Callable[[pa.Table], pa.ChunkedArray]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a table in the store: its shards, and which of their rows are meant."""
+    """Rows of a table in the store: its shards, which of their rows are meant, and with `lost` that all of them are lost."""
 
     paths: Sequence[Path]
     mask: Mask | None = None
+    lost: bool = False
 
     def __iter__(self) -> Iterator[pa.Table]:
         for path in self.paths:
             table = parquet.read(path)
-            yield table.filter(self.mask(table)) if self.mask else table
+            chosen = table.filter(self.mask(table)) if self.mask else table
+            yield _dropped_later(chosen) if self.lost else chosen
 
     def splits(self, default: str) -> dict[str, int]:
         """Rows per value of the `split` column, or all under `default`."""
@@ -142,7 +144,14 @@ def _kept(progress: Progress, lang: str, table: str) -> tuple[Rows, Rows]:
     def stays(rows: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(rows["fate"], "kept"), pc.invert(pc.is_in(rows[ID_COLUMNS[table]], dropped)))
 
-    return Rows(paths, stays), Rows(paths, lambda rows: pc.invert(stays(rows)))
+    return Rows(paths, stays), Rows(paths, lambda rows: pc.invert(stays(rows)), lost=True)
+
+
+def _dropped_later(rows: pa.Table) -> pa.Table:
+    """Lost rows, those that only the cascade dropped with the fate "dropped" as well."""
+    place = rows.column_names.index("fate")
+    fates = pc.if_else(pc.equal(rows["fate"], "kept"), "dropped", rows["fate"])
+    return rows.set_column(place, rows.schema.field(place), fates)
 
 
 def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
@@ -221,7 +230,10 @@ def _rows_out(records: Sequence[UnitRecord]) -> dict[str, int]:
 
 
 def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
-    """Per language and table: rows in, kept, dropped, failed, and the primary reason of each that was lost."""
+    """Per language and table: rows in, kept, dropped, failed, and the primary reason of each that was lost.
+
+    repaired: kept rows whose source text was mended, or whose translation was got by a later rung of the retry ladder.
+    """
     result: dict[str, Any] = {}
     for lang in prepared.recipe.langs:
         tables: dict[str, Any] = {}
@@ -229,23 +241,30 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
             records = progress.done[f"decide.{lang}.{table}"]
             counts = run.total(records)
             verdicts = [parquet.read(progress.store.path(record.key, record.verdicts.file)) for record in records]
+            verdicts += [
+                parquet.read(progress.store.path(record.key, record.verdicts.file))
+                for record in progress.done.get(f"mend.{table}", ())
+            ]
             reasons: Counter[str] = Counter()
             repaired: set[str] = set()
+            lost: set[str] = set()
             for rows in verdicts:
                 for row in rows.filter(rows["primary"]).to_pylist():
                     if row["outcome"] in ("dropped", "failed"):
                         reasons[row["rule"]] += 1
+                        lost.add(row["id"])
                     elif row["outcome"] == "repaired":
                         repaired.add(row["id"])
             extra = [
-                rule
+                row
                 for path in _paths(progress, "cascade", f"{lang}.{table}")
-                for rule in parquet.read(path)["rule"].to_pylist()
+                for row in parquet.read(path).to_pylist()
             ]
-            reasons.update(extra)
+            reasons.update(row["rule"] for row in extra)
+            lost.update(row["id"] for row in extra)
             kept = counts.kept - len(extra)
             tables[table] = {
-                "in": counts.n_in, "kept": kept, "repaired": len(repaired), "dropped": counts.dropped + len(extra), "failed": counts.failed,
+                "in": counts.n_in, "kept": kept, "repaired": len(repaired - lost), "dropped": counts.dropped + len(extra), "failed": counts.failed,
                 "reasons": dict(sorted(reasons.items())),
             }  # fmt: skip
         qrels_in = sum(shard.rows for shard in progress.shards(prepared.tables["qrels"]))

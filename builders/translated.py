@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from dsbuild import languages
 from dsbuild.builders.source import Source, SourceFacts
@@ -79,6 +79,11 @@ class TranslateRecipe(Section):
     max_drop: float | None = Field(default=None, gt=0, le=1)
     release: ReleaseSection = ReleaseSection()
 
+    @field_validator("langs")
+    @classmethod
+    def _known(cls, langs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(languages.get(lang).code for lang in langs)
+
     def title(self) -> str:
         """The build's name: given, or made from the source kind and the languages."""
         return self.name or "-".join([self.source.src.split(":")[0], *self.langs])
@@ -114,8 +119,6 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     from dsbuild.builders.source import open_source
     from dsbuild.translate.glossary import load_glossary
 
-    for lang in recipe.langs:
-        languages.get(lang)
     if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):
         raise RecipeError(f"langs: {', '.join(repeated)} named twice")
     source: Source = open_source(

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol
 
+from dsbuild import files
 from dsbuild.errors import MissingExtra, RecipeError, StoreError, UnknownName
 from dsbuild.graph import Unit
 from dsbuild.stage import Counts
@@ -26,10 +27,22 @@ Done = Callable[[Unit, UnitRecord], None]
 
 
 def run_unit(store: Store, unit: Unit) -> UnitRecord:
-    """Run one unit and commit it, unless it is done already; checks that its input keys add up."""
+    """Run one unit and commit it, unless it is done already; checks that its input keys add up.
+
+    Two runs that share a store may come to the same unit at the same time: one makes it, the other waits and takes it.
+    """
     record = store.record(unit.key)
     if record is not None:
         return record
+    lock = store.path(unit.key, f"{unit.key}.lock")
+    with files.turn(lock):
+        record = store.record(unit.key) or _make(store, unit)
+        # Who waited on the removed file finds the record, so nobody works without a lock.
+        lock.unlink(missing_ok=True)
+    return record
+
+
+def _make(store: Store, unit: Unit) -> UnitRecord:
     started = time.perf_counter()
     result = unit.stage.run(unit.load(), store.workspace(unit.key))
     counts = result.counts or Counts(unit.rows, unit.rows)

@@ -81,6 +81,19 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for an exclusive lock on `path`, and hold it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as error:
+        raise disk_error(path, error) from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
     """Hold an exclusive lock on `path`; raise `StoreError(busy)` at once if another process holds it.
 

@@ -82,7 +82,12 @@ def get(code: str) -> Language:
 def _near(code: str, wanted: str) -> list[str]:
     """Codes that are meant by a code of another system, a region or a bare macrolanguage."""
     table = _table()
-    other = [language.code for language in table.values() if code in (language.iso639_3, language.nllb, language.name)]
+    said = code.strip().lower()
+    other = [
+        language.code
+        for language in table.values()
+        if said in (language.iso639_3, language.nllb.lower(), language.name.lower(), language.autonym.lower())
+    ]
     narrower = [known for known in table if known.startswith(f"{wanted}-")]
     wider = [wanted.split("-")[0]] if wanted.split("-")[0] in table else []
     return other or narrower or wider

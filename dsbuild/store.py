@@ -52,7 +52,12 @@ class Store:
         self.units = root / "units"
         marker = root / "store.json"
         if marker.exists():
-            found = json.loads(marker.read_text("utf-8")).get("format")
+            try:
+                found = json.loads(marker.read_text("utf-8"))["format"]
+            except (ValueError, OSError, KeyError, TypeError) as error:
+                raise StoreError(
+                    f"{marker}: damaged, so this is not a store that can be used; name another --store or delete it"
+                ) from error
             if found != FORMAT:
                 raise StoreError(
                     f"{root}: a store of format {found}, this version reads {FORMAT}; name another --store or delete it"

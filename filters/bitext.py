@@ -21,7 +21,7 @@ from dsbuild import languages
 from dsbuild.filters import loops
 from dsbuild.filters.evidence import Evidence, unrelated
 from dsbuild.filters.language import LanguageId
-from dsbuild.filters.letters import DIGIT, LETTER, QUESTION_MARKS, STOP, Letters
+from dsbuild.filters.letters import BRACKET, DIGIT, LETTER, QUESTION_MARKS, QUOTE, STOP, Letters
 from dsbuild.filters.lexicon import word_odds
 from dsbuild.filters.names import found_share, names
 from dsbuild.filters.numbers import mismatch, numbers
@@ -54,6 +54,8 @@ _CASELESS = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])[\p{Lo}\p{M}]{2,}+(?![\p{
 # Words of one script: Chinese and Japanese put foreign names between their own letters without a space.
 _RUN = regex.compile(r"[\p{Latin}][\p{Latin}\p{M}]*+|[\p{L}--\p{Latin}][[\p{L}\p{M}\u200c\u200d]--\p{Latin}]*+", regex.V1)
 _ALPHABETIC = regex.compile(r"\p{L}[\p{L}\p{M}\u200c\u200d]*+")
+# Both bounds keep this linear: an apostrophe opens nothing that goes on for long.
+_SINGLE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])['‘][\p{L}\p{M}\p{N}][^'‘’]{0,200}+['’](?![\p{L}\p{M}])|''")
 _CLOSERS = " \t\r\n\u00a0\u200b\"'”’»›)]}）】」』》*"
 _MIN_COPY_WORDS = 4
 # These write a question without a question mark, or end it with a full stop as well as with one.
@@ -92,8 +94,8 @@ class BitextChecks:
         question = self._terminal(source_texts, target_texts)
         names_found, n_names = self._names(source_texts, target_texts)
         evidence = Evidence(
-            length_z, number_share, names_found, n_names, question,
-            self._words(source_texts, target_texts),
+            length_z, number_share, names_found, n_names, question, self._words(source_texts, target_texts),
+            quotes=_quoted(source, target), brackets=(source.count(BRACKET) > 0, target.count(BRACKET) > 0),
         )  # fmt: skip
         columns = {
             "empty": pa.array(empty),
@@ -181,6 +183,15 @@ class BitextChecks:
         for index in np.flatnonzero((column.count(STOP) > 1) & (counts > 0)).tolist():
             counts[index] = len(sentences(column.texts[index], lang))
         return counts
+
+
+def _quoted(source: Letters, target: Letters) -> tuple[Bools, Bools]:
+    """Whether each side has a quotation; single quotes are looked for only where one side has none of the double kind."""
+    sides = [column.count(QUOTE) > 0 for column in (source, target)]
+    for index in np.flatnonzero(sides[0] != sides[1]).tolist():
+        for side, column in zip(sides, (source, target), strict=True):
+            side[index] |= _SINGLE.search(column.texts[index]) is not None
+    return sides[0], sides[1]
 
 
 def hard_failures(source: str, target: str, tgt: str) -> tuple[str, ...]:

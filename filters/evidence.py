@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 # Lengths: Student's t with these degrees of freedom for translations, a normal of this spread for unrelated texts.
@@ -26,6 +27,9 @@ _NUMBERS_WRONG, _NUMBERS_BY_CHANCE = 0.04, 0.03
 # The words of a sentence go together, and the lexicon knows few senses: its odds count half, within limits.
 _WORDS_TEMPER, _WORDS_LIMIT = 0.5, 5.0
 _QUESTION_WRONG, _QUESTION_BY_CHANCE = 0.04, 0.25
+# For quotation marks and brackets: how often a translation loses them, gains them, and any text has them.
+_QUOTES = (0.2, 0.06, 0.2)
+_BRACKETS = (0.25, 0.025, 0.08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Evidence:
 
     length_z: standard deviations from the prior; number_share: numbers without partner, in [0, 1]; names_found: share of
     names
-    found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither; words: log-odds from the lexicon.
+    found, n_names: how many there are; question: 1 one side asks, -1 both, 0 neither; words: log-odds from the lexicon;
+    quotes and brackets: pairs (source has some, target has some).
     """
 
     length_z: Floats
@@ -43,6 +48,8 @@ class Evidence:
     n_names: Floats
     question: Floats
     words: Floats
+    quotes: tuple[Bools, Bools]
+    brackets: tuple[Bools, Bools]
 
 
 def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
@@ -55,6 +62,7 @@ def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
     hits = np.nan_to_num(evidence.names_found) * count
     total += _NAMES_TEMPER * _found(hits, count - hits, *name_rates)
     total += np.clip(_WORDS_TEMPER * np.nan_to_num(evidence.words), -_WORDS_LIMIT, _WORDS_LIMIT)
+    total += _marks(*evidence.quotes, *_QUOTES) + _marks(*evidence.brackets, *_BRACKETS)
     asked = np.nan_to_num(evidence.question)
     total += np.where(asked > 0, np.log(_QUESTION_BY_CHANCE / _QUESTION_WRONG), np.where(asked < 0, np.log(0.1), 0.0))
     return total
@@ -66,6 +74,14 @@ def _found(hits: Floats, misses: Floats, true: float, chance: float) -> Floats:
         return np.zeros(len(hits))
     chance, true = max(chance, 0.002), min(true, 0.95)
     result: Floats = hits * math.log(chance / true) + misses * math.log((1 - chance) / (1 - true))
+    return result
+
+
+def _marks(source: Bools, target: Bools, lost: float, gained: float, usual: float) -> Floats:
+    """Log-odds of being unrelated from the presence of a kind of sign on each side."""
+    absent = np.where(source, math.log((1 - usual) / lost), math.log((1 - usual) / (1 - gained)))
+    present = np.where(source, math.log(usual / (1 - lost)), math.log(usual / gained))
+    result: Floats = np.where(target, present, absent)
     return result
 
 

@@ -14,10 +14,12 @@ from dsbuild.text import SCRIPT_CODES, class_ranges, codepoints, script_table
 Ints = npt.NDArray[np.int64]
 
 # Classes of code points, as bits.
-SPACE, LETTER, DIGIT, STOP, QUESTION = 1, 2, 4, 8, 16
+SPACE, LETTER, DIGIT, STOP, QUOTE, BRACKET = 1, 2, 4, 8, 16, 32
 
 _STOPS = ".!?…。！？｡．؟۔।॥።፧။៖។៕։;\u037e\n\r•"
 QUESTION_MARKS = "?？؟;\u037e፧՞⸮"
+_QUOTES = "\"“”„«»「」『』‟＂〞〝"
+_BRACKETS = "()（）[]【】"
 
 
 class Letters:
@@ -69,7 +71,7 @@ def class_table() -> npt.NDArray[np.uint8]:
     for pattern, bit in ((r"\s", SPACE), (r"\p{L}", LETTER), (r"\p{Nd}", DIGIT)):
         for start, end in class_ranges(pattern):
             table[start:end] |= bit
-    for characters, bit in ((_STOPS, STOP), (QUESTION_MARKS, QUESTION)):
+    for characters, bit in ((_STOPS, STOP), (_QUOTES, QUOTE), (_BRACKETS, BRACKET)):
         table[[ord(character) for character in characters]] |= bit
     return table
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -159,3 +161,30 @@ def rows(folder: Path, pattern: str) -> list[dict[str, Any]]:
 
     return [row for path in sorted(folder.glob(pattern)) for row in pq.ParquetFile(path).read().to_pylist()]
 
+
+
+def cli(*arguments: object) -> tuple[int, str, str]:
+    """The command in this process: exit code, standard output, standard error."""
+    from dsbuild.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv
+    sys.argv = ["dsbuild", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.argv = before
+        close_engines()
+    return code, out.getvalue(), err.getvalue()
+
+
+def translate(folder: Path, source: Path, memory: Path, *more: object, langs: str = "hi,ta") -> list[object]:
+    """The arguments of a `translate` command with the release in folder/out and the store in folder/store."""
+    return [
+        "translate", "--src", f"beir:{source}", "--src-lang", "en", "--langs", langs, "--engine", "memory",
+        "--set", f"engine.file={memory}", "--out", folder / "out", "--store", folder / "store", "--workers", 1, *more,
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import xxhash
 
 from dsbuild.engine import Capabilities, Output, Request, Terms
-from dsbuild.errors import EngineError, UnknownName
+from dsbuild.errors import EngineError, StoreError, UnknownName
 
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -106,10 +106,12 @@ class MemoryEngine:
             self._folder = None
 
     def _index(self) -> sqlite3.Connection:
-        if self._base is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
-            self._base = sqlite3.connect(Path(self._folder.name) / "pairs.sqlite")
-            with closing(self._base.cursor()) as cursor:
+        if self._base is not None:
+            return self._base
+        self._folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
+        try:
+            base = sqlite3.connect(Path(self._folder.name) / "pairs.sqlite")
+            with closing(base.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = OFF")
                 cursor.execute("PRAGMA synchronous = OFF")
                 cursor.execute(
@@ -121,8 +123,13 @@ class MemoryEngine:
                     if source.strip()
                 )
                 cursor.executemany("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?)", rows)
-            self._base.commit()
-        return self._base
+            base.commit()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self._folder.name}: cannot index {self.file} ({error}); free some space, or set TMPDIR to another folder"
+            ) from error
+        self._base = base
+        return base
 
 
 def _key(text: str) -> bytes:

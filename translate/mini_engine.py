@@ -71,7 +71,9 @@ class MiniEngine:
                 raise RecipeError(f"engine.{option}: {value!r} must be a number of at least {least}")
         self._beam, self.known_from = beam, known_from
         self._workers = workers or len(os.sched_getaffinity(0))
-        self.capabilities = replace(type(self).capabilities, beams=tuple(size for size in type(self).capabilities.beams if size > beam))
+        self.capabilities = replace(
+            type(self).capabilities, beams=tuple(size for size in type(self).capabilities.beams if size > beam)
+        )
         # A Translator that is alive when the interpreter ends aborts the process, so a finalizer drops it first.
         self._held: dict[str, Any] = {}
         self._finalizer = weakref.finalize(self, self._held.clear)
@@ -104,7 +106,8 @@ class MiniEngine:
         """Raise `EngineError` unless the direction is from English to Hindi, Marathi or Tamil and the model is there."""
         for tgt in tgts:
             if src != "en" or tgt not in LANGS:
-                raise EngineError(f"mini translates from en to hi, mr and ta only, not from {src} to {tgt}; --engine ctranslate2 serves other languages")
+                wanted = f"not from {src} to {tgt}; --engine ctranslate2 serves other languages"
+                raise EngineError(f"mini translates from en to hi, mr and ta only, {wanted}")
         self._require()
 
     def count_tokens(self, texts: Sequence[str], src: str) -> list[int]:
@@ -148,14 +151,21 @@ class MiniEngine:
         vocabulary = json.loads((self.folder / "shared_vocabulary.json").read_text(encoding="utf-8"))
         slices = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))["slices"]
         self._held["refused"] = {
-            lang: [[piece] for index, piece in enumerate(vocabulary) if not int(bits, 16) >> index & 1] for lang, bits in slices.items()
+            lang: [[piece] for index, piece in enumerate(vocabulary) if not int(bits, 16) >> index & 1]
+            for lang, bits in slices.items()
         }
         try:
             self._held["translator"] = ctranslate2.Translator(
-                str(self.folder), device="cpu", compute_type=self.compute_type, inter_threads=self._workers, intra_threads=1
+                str(self.folder),
+                device="cpu",
+                compute_type=self.compute_type,
+                inter_threads=self._workers,
+                intra_threads=1,
             )
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"mini: CTranslate2 cannot load {self.folder / 'model.bin'}: {' '.join(str(error).split())}") from None
+            raise EngineError(
+                f"mini: CTranslate2 cannot load {self.folder / 'model.bin'}: {' '.join(str(error).split())}"
+            ) from None
         sys.stderr.write(_WARNING)
 
     def _encode(self, text: str, tgt: str) -> tuple[Masked, list[str]]:
@@ -172,19 +182,27 @@ class MiniEngine:
                 outputs[position] = Output(request.text, n_src_tokens=len(pieces), n_unknown=masked.n_unknown)
             elif len(masked.items) > len(SYMBOLS):
                 error = f"{len(masked.items)} names, numbers and unknown words, the model carries {len(SYMBOLS)}"
-                outputs[position] = Output("", "error", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error)
+                outputs[position] = Output(
+                    "", "error", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error
+                )
             elif len(pieces) > limit:
                 error = f"{len(pieces)} source tokens, the model takes {limit}"
-                outputs[position] = Output("", "length", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error)
+                outputs[position] = Output(
+                    "", "length", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error
+                )
             else:
-                groups.setdefault((request.tgt, request.beam or self._beam), []).append(_Query(position, masked, pieces))
+                groups.setdefault((request.tgt, request.beam or self._beam), []).append(
+                    _Query(position, masked, pieces)
+                )
         running = [(queries, self._submit(tgt, beam, queries)) for (tgt, beam), queries in groups.items()]
         for queries, futures in running:
             for query, future in zip(queries, futures, strict=True):
                 try:
                     result = future.result()
                 except RuntimeError as error:  # of CTranslate2: out of memory
-                    outputs[query.position] = Output("", "error", n_src_tokens=len(query.pieces), error=f"CTranslate2: {error}")
+                    outputs[query.position] = Output(
+                        "", "error", n_src_tokens=len(query.pieces), error=f"CTranslate2: {error}"
+                    )
                 else:
                     outputs[query.position] = self._choose(query, result)
         return [outputs[position] for position in range(len(batch))]
@@ -207,7 +225,9 @@ class MiniEngine:
 
     def _choose(self, query: _Query, result: Any) -> Output:
         """The best complete hypothesis with all its items; else the best, as an error or a cut output."""
-        judged = [self._judge(query, pieces, score) for pieces, score in zip(result.hypotheses, result.scores, strict=True)]
+        judged = [
+            self._judge(query, pieces, score) for pieces, score in zip(result.hypotheses, result.scores, strict=True)
+        ]
         return next((output for output in judged if output.finish == "stop"), judged[0])
 
     def _judge(self, query: _Query, pieces: Sequence[str], score: float) -> Output:

@@ -38,8 +38,10 @@ class Batch:
 
 @dataclass
 class Stock:
-    """Examples of one source in the same languages. share: its part of the target tokens; masked: copies with a
-    placeholder in the place of a noun, by the example's index."""
+    """Examples of one source in the same languages.
+
+    share: its part of the target tokens; masked: copies with a placeholder in the place of a noun, by the example's index.
+    """
 
     name: str
     langs: tuple[str, ...]
@@ -69,7 +71,11 @@ class Drawing:
 
     def __init__(self, stocks: Sequence[Stock], starts: dict[str, int], placeholders: Sequence[int], *, seed: int, max_tokens: int,
                  masked_share: float = 0.25, chunk_tokens: int = 240_000) -> None:  # fmt: skip
-        self._stocks, self._starts, self._placeholders = [stock for stock in stocks if stock.examples], starts, list(placeholders)
+        self._stocks, self._starts, self._placeholders = (
+            [stock for stock in stocks if stock.examples],
+            starts,
+            list(placeholders),
+        )
         self._random = Random(seed)
         self._max_tokens, self._masked_share, self._chunk_tokens = max_tokens, masked_share, chunk_tokens
         self._ready: list[Batch] = []
@@ -86,7 +92,11 @@ class Drawing:
         for stock in self._stocks:
             drawn = stock.draw(self._random, self._chunk_tokens * stock.share / whole, self._masked_share)
             by_langs.setdefault(stock.langs, []).extend(map(self._shuffled, drawn))
-        batches = [batch for langs, examples in by_langs.items() for batch in batched(examples, langs, self._starts, self._max_tokens, self._random)]
+        batches = [
+            batch
+            for langs, examples in by_langs.items()
+            for batch in batched(examples, langs, self._starts, self._max_tokens, self._random)
+        ]
         self._random.shuffle(batches)
         return batches
 
@@ -111,7 +121,8 @@ class Drawing:
         self._ready = []
 
 
-def batched(examples: Sequence[Example], langs: tuple[str, ...], starts: dict[str, int], max_tokens: int, random: Random | None = None) -> list[Batch]:
+def batched(examples: Sequence[Example], langs: tuple[str, ...], starts: dict[str, int], max_tokens: int,
+            random: Random | None = None) -> list[Batch]:  # fmt: skip
     """Cut examples, sorted by length, into batches of at most `max_tokens` padded pieces over all languages."""
 
     def size(example: Example) -> tuple[float, int]:

@@ -30,6 +30,7 @@ ATTRIBUTION = {
     "tatoeba": "Tatoeba (https://tatoeba.org), CC BY 2.0 FR, its contributors",
     "ipc": "Indian Parallel Corpora (Post, Callison-Burch and Osborne 2012), CC BY-SA 3.0",
 }
+_STRANGE = r"[\u200c\u200d]{2}|[^\p{L}\p{M}\p{N}\s.,;:!?'\"()/%&।\u200c\u200d-]"
 _TATOEBA = {"hi": "hin", "mr": "mar", "ta": "tam"}
 
 
@@ -62,7 +63,9 @@ def read_handwritten(folder: Path = HERE) -> tuple[list[Group], list[Group]]:
     groups = [group for path in sorted(folder.glob("handwritten-*.tsv")) for group in read_table(path, "hand")]
     ordered = sorted(groups, key=lambda group: digest(group.en))
     held = {key(group.en) for group in ordered[: min(N_HELD_OUT, len(ordered) // 5)]}
-    return [group for group in groups if key(group.en) not in held], [group for group in groups if key(group.en) in held]
+    return [group for group in groups if key(group.en) not in held], [
+        group for group in groups if key(group.en) in held
+    ]
 
 
 def read_tatoeba(folder: Path) -> Iterator[Group]:
@@ -98,7 +101,11 @@ def _lines(path: Path) -> list[str]:
 
 def clean(group: Group) -> Group | None:
     """A pair of a real corpus in the project's spelling; None if it is empty, too long, lopsided or in another script."""
-    en = tidy(group.en).strip(" .") if group.origin == "ipc" and not re.search(r"[.?!]$", group.en.strip()) else tidy(group.en)
+    en = (
+        tidy(group.en).strip(" .")
+        if group.origin == "ipc" and not re.search(r"[.?!]$", group.en.strip())
+        else tidy(group.en)
+    )
     en = en.replace('""', '"').lstrip(". ")
     n_words = len(en.split())
     if not en.isascii() or not 0 < n_words <= MAX_WORDS or not re.search("[A-Za-z]", en):
@@ -112,7 +119,7 @@ def clean(group: Group) -> Group | None:
         if lang != "hi":
             text = re.sub(r"।$", ".", text)
         wanted = len(regex.findall(rf"\p{{Script={SCRIPT[lang]}}}", text))
-        others = len(regex.findall(rf"(?![\p{{Script={SCRIPT[lang]}}}A-Za-z])[\p{{L}}]|[\u200c\u200d]{{2}}|[^\p{{L}}\p{{M}}\p{{N}}\s.,;:!?'\"()/%&।\u200c\u200d-]", text))
+        others = len(regex.findall(rf"(?![\p{{Script={SCRIPT[lang]}}}A-Za-z])\p{{L}}|{_STRANGE}", text))
         length = len(text.split())
         if wanted < 2 or others or length > MAX_WORDS or not 1 / 3 <= (length + 2) / (n_words + 2) <= 2:
             continue

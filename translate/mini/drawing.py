@@ -145,7 +145,7 @@ class Drawer:
                 found = [noun for noun in found if noun in allowed]
             banned = self.bad.get(f"{verb.en}/{slot.kind}", frozenset())
             if banned:
-                found = [noun for noun in found if noun.en not in banned and not noun.classes & banned]
+                found = [noun for noun in found if not banned & {noun.en, "=" + noun.en} and not noun.classes & banned]
         used = {filler.noun for filler in fillers.values() if isinstance(filler, Phrase)}
         if "count" in slot.flags:
             found = [noun for noun in found if not noun.mass]

@@ -53,12 +53,16 @@ def translate(engine: MiniEngine, texts: Sequence[str], lang: str) -> list[Outpu
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     batches = [order[start : start + 64] for start in range(0, len(order), 64)]
     outputs: dict[int, Output] = {}
-    for place, found in engine.translate_batches([[Request(texts[index], "en", lang) for index in batch] for batch in batches]):
+    for place, found in engine.translate_batches(
+        [[Request(texts[index], "en", lang) for index in batch] for batch in batches]
+    ):
         outputs.update(zip(batches[place], found, strict=True))
     return [outputs[index] for index in range(len(texts))]
 
 
-def measure(engine: MiniEngine, set_name: str, sources: Sequence[str], references: dict[str, list[str]]) -> tuple[list[Scores], dict[str, str]]:
+def measure(
+    engine: MiniEngine, set_name: str, sources: Sequence[str], references: dict[str, list[str]]
+) -> tuple[list[Scores], dict[str, str]]:
     """Scores per language and sacrebleu's signatures. An output that failed counts as what it says, if anything."""
     import sacrebleu
 
@@ -67,23 +71,37 @@ def measure(engine: MiniEngine, set_name: str, sources: Sequence[str], reference
     for lang, wanted in references.items():
         outputs = translate(engine, sources, lang)
         texts = [output.text for output in outputs]
-        rows.append(Scores(set_name, lang, len(texts), chrf.corpus_score(texts, [wanted]).score, bleu.corpus_score(texts, [wanted]).score,
-                           sum(text == want for text, want in zip(texts, wanted, strict=True)), sum(output.finish != "stop" for output in outputs)))  # fmt: skip
+        exact = sum(text == want for text, want in zip(texts, wanted, strict=True))
+        failed = sum(output.finish != "stop" for output in outputs)
+        found = (chrf.corpus_score(texts, [wanted]).score, bleu.corpus_score(texts, [wanted]).score)
+        rows.append(Scores(set_name, lang, len(texts), *found, exact, failed))
     return rows, {"chrF2": str(chrf.get_signature()), "BLEU": str(bleu.get_signature())}
 
 
 def sets(heldout: Path | None, parallel: Path | None) -> dict[str, tuple[list[str], dict[str, list[str]]]]:
     """The measuring sets that are there: sources, and references by language."""
     found: dict[str, tuple[list[str], dict[str, list[str]]]] = {}
-    tables = {"grammar": list(corpus.read_table(heldout, "grammar")) if heldout and heldout.exists() else [], "hand": corpus.read_handwritten()[1]}
+    tables = {
+        "grammar": list(corpus.read_table(heldout, "grammar")) if heldout and heldout.exists() else [],
+        "hand": corpus.read_handwritten()[1],
+    }
     for name, groups in tables.items():
         if groups:
-            found[name] = ([group.en for group in groups], {lang: [group.targets[lang] for group in groups] for lang in LANGS})
+            found[name] = (
+                [group.en for group in groups],
+                {lang: [group.targets[lang] for group in groups] for lang in LANGS},
+            )
         else:
             print(f"no {TITLES[name]} sentences: not measured")
     flores = parallel / "flores_wmt14_mt_outputs" if parallel else None
     if flores and flores.is_dir():
-        read = {lang: (_lines(flores / f"en-{lang}" / "flores-dev.en.gz"), _lines(flores / f"en-{lang}" / f"flores-dev.{lang}.gz")) for lang in LANGS}
+        read = {
+            lang: (
+                _lines(flores / f"en-{lang}" / "flores-dev.en.gz"),
+                _lines(flores / f"en-{lang}" / f"flores-dev.{lang}.gz"),
+            )
+            for lang in LANGS
+        }
         found["flores"] = (read["hi"][0], {lang: texts for lang, (_, texts) in read.items()})
     else:
         print(f"no FLORES under {parallel}: not measured")
@@ -95,7 +113,9 @@ def _lines(path: Path) -> list[str]:
         return file.read().splitlines()
 
 
-def shown(engine: MiniEngine, measuring: dict[str, tuple[list[str], dict[str, list[str]]]]) -> dict[str, list[dict[str, str]]]:
+def shown(
+    engine: MiniEngine, measuring: dict[str, tuple[list[str], dict[str, list[str]]]]
+) -> dict[str, list[dict[str, str]]]:
     """Twelve outputs per language, half of each of the project's own sets, chosen by seed."""
     found: dict[str, list[dict[str, str]]] = {}
     own = [name for name in ("hand", "grammar") if name in measuring]
@@ -124,7 +144,7 @@ def write_card(folder: Path, out: Path, heldout: Path | None, parallel: Path | N
     for name, (sources, references) in measuring.items():
         scores, signatures = measure(with_int8, name, sources, references)
         rows += scores
-        print("\n".join(f"{row.set_name} {row.lang}: chrF {row.chrf:.1f} BLEU {row.bleu:.1f} exact {row.exact}/{row.n} failed {row.failed}" for row in scores), flush=True)
+        _print(scores)
     losses: dict[str, float] = {}
     if "hand" in measuring:
         for name in ("spm.model", "words.txt"):
@@ -135,15 +155,36 @@ def write_card(folder: Path, out: Path, heldout: Path | None, parallel: Path | N
         small = {row.lang: row.chrf for row in rows if row.set_name == "hand"}
         losses = {row.lang: row.chrf - small[row.lang] for row in exact}
         print("chrF lost by int8:", {lang: round(loss, 2) for lang, loss in losses.items()})
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, autoescape=False, undefined=jinja2.StrictUndefined
+    )
     template = environment.from_string((HERE / "card.md.jinja").read_text(encoding="utf-8"))
     examples = shown(with_int8, measuring)
     with_int8.close()
     path = out / "card.md"
-    text = template.render(facts=facts, looks=facts["log"][:-1:5] + facts["log"][-1:], parity=parity, scores=rows, signatures=signatures, losses=losses, examples=examples, names=NAMES,
-                           titles=TITLES, langs=LANGS, n_words=_n_known(out), known_from=MiniEngine().known_from, n_held=corpus.N_HELD_OUT)  # fmt: skip
+    text = template.render(
+        facts=facts,
+        looks=facts["log"][:-1:5] + facts["log"][-1:],
+        parity=parity,
+        scores=rows,
+        signatures=signatures,
+        losses=losses,
+        examples=examples,
+        names=NAMES,
+        titles=TITLES,
+        langs=LANGS,
+        n_words=_n_known(out),
+        known_from=MiniEngine().known_from,
+        n_held=corpus.N_HELD_OUT,
+    )
     path.write_text(text.strip() + "\n", encoding="utf-8")
     return path
+
+
+def _print(scores: Sequence[Scores]) -> None:
+    for row in scores:
+        rates = f"chrF {row.chrf:.1f} BLEU {row.bleu:.1f} exact {row.exact} failed {row.failed}"
+        print(f"{TITLES[row.set_name]} {row.lang} ({row.n}): {rates}", flush=True)
 
 
 def _n_known(out: Path) -> dict[str, int]:
@@ -172,7 +213,8 @@ def print_sample(out: Path, builders: Path) -> None:
         chosen = Random(f"{SEED} sample {lang}").sample(segments, min(N_READ, len(segments)))
         print(f"\n# {NAMES[lang]}")
         for number, (segment, output) in enumerate(zip(chosen, translate(engine, chosen, lang), strict=True), 1):
-            print(f"{number}\t{output.finish}\tunknown {output.n_unknown}\t{segment}\n\t\t\t{output.text}{f'  [{output.error}]' if output.error else ''}")
+            fault = f"  [{output.error}]" if output.error else ""
+            print(f"{number}\t{output.finish}\tunknown {output.n_unknown}\t{segment}\n\t\t\t{output.text}{fault}")
     engine.close()
 
 
@@ -196,8 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         engine = engine_of(options.out)
         for name, (sources, references) in sets(heldout, options.parallel).items():
             scores, signatures = measure(engine, name, sources, references)
-            for row in scores:
-                print(f"{TITLES[name]} {row.lang} ({row.n}): chrF {row.chrf:.1f} BLEU {row.bleu:.1f} exact {row.exact} failed {row.failed}")
+            _print(scores)
             print(signatures)
         engine.close()
     return 0

@@ -43,7 +43,9 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
     return found
 
 
-def convert(model: Any, pieces: Sequence[str], slices: Mapping[str, Sequence[int]], folder: Path, quantization: str | None) -> None:
+def convert(
+    model: Any, pieces: Sequence[str], slices: Mapping[str, Sequence[int]], folder: Path, quantization: str | None
+) -> None:
     """Write a CTranslate2 folder; config.json also tells each language's pieces as the bits of a hexadecimal number."""
     from ctranslate2.converters.transformers import M2M100Loader
 
@@ -63,7 +65,9 @@ def convert(model: Any, pieces: Sequence[str], slices: Mapping[str, Sequence[int
     path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def compare(network: Any, model: Any, processor: Any, slices: Mapping[str, Sequence[int]], folder: Path) -> dict[str, Any]:
+def compare(
+    network: Any, model: Any, processor: Any, slices: Mapping[str, Sequence[int]], folder: Path
+) -> dict[str, Any]:
     """PyTorch's greedy output and CTranslate2's on 50 measuring sentences in every language, and the logits of both PyTorch models."""
     import ctranslate2
     import torch
@@ -84,8 +88,13 @@ def compare(network: Any, model: Any, processor: Any, slices: Mapping[str, Seque
         with torch.no_grad():
             for source in sources[:10]:
                 memory, masked = network.encode(torch.tensor([source]))
-                ours = functional.linear(network.decode(memory, masked, torch.tensor([[[table.start, *source[:5]]]]))[0, 0], network.embedding)
-                theirs = model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[table.start, *source[:5]]])).logits[0]
+                ours = functional.linear(
+                    network.decode(memory, masked, torch.tensor([[[table.start, *source[:5]]]]))[0, 0],
+                    network.embedding,
+                )
+                theirs = model(
+                    input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[table.start, *source[:5]]])
+                ).logits[0]
                 widest = max(widest, float((ours - theirs).abs().max()))
         wanted = [greedy(network, source, table, 100) for source in sources]
         count += len(wanted)
@@ -102,7 +111,12 @@ def compare(network: Any, model: Any, processor: Any, slices: Mapping[str, Seque
             del translator
             for result, ids in zip(results, wanted, strict=True):
                 same[kind] += result.hypotheses[0] == [pieces[index] for index in ids]
-    return {"sentences": count, "same_float32": same["float32"], "same_int8": same["int8"], "widest_logit_difference": widest}
+    return {
+        "sentences": count,
+        "same_float32": same["float32"],
+        "same_int8": same["int8"],
+        "widest_logit_difference": widest,
+    }
 
 
 def refusals(pieces: Sequence[str], allowed: Sequence[int]) -> list[list[str]]:

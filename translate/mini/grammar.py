@@ -10,7 +10,8 @@ from pathlib import Path
 from .lexicon import Adjective, Verb, Word
 from .morphology import DOUBLING, NEUTRAL, Agreement, hi_agree, mr_agree, ta_agree, ta_double, ta_join
 from .phrases import PRONOUNS, Phrase, Pronoun
-from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_object_agreement, mr_verb, ta_marks, ta_verb
+from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_object_agreement, mr_verb
+from .verb_forms_ta import ta_marks, ta_verb
 
 LANGUAGES = ("en", "hi", "mr", "ta")
 YOU = PRONOUNS[2]
@@ -31,11 +32,13 @@ _ENGLISH_AGREEING = {
     "grows": ("grows", "grow"),
     "costs": ("costs", "cost"),
     "lives": ("lives", "live"),
+    "eats": ("eats", "eat"),
     "work": ("works", "work"),
     "needs": ("needs", "need"),
     "much": ("much", "many"),
 }
 MARK_STATEMENT = {"en": ".", "hi": "।", "mr": ".", "ta": "."}
+_CLASSES = frozenset({"profession_field", "number_noun"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ def read_slot(text: str) -> Slot:
     head, *flags = spec.removeprefix("?").split("/")
     kind, _, argument = head.partition(":")
     options = {flag.partition("=")[0]: frozenset(flag.partition("=")[2].replace("_", " ").split("|")) for flag in flags if "=" in flag}
-    names = frozenset(part.replace("_", " ") for part in argument.split(",") if part)
+    names = frozenset(part if part in _CLASSES else part.replace("_", " ") for part in argument.split(",") if part)
     return Slot(name, kind, names, frozenset(flag for flag in flags if "=" not in flag), options, optional, argument)
 
 

@@ -65,7 +65,11 @@ def words(text: str) -> list[str]:
     >>> words("Rama's well-known dogs don't eat 5% of <1>.")
     ['rama', 's', 'well', 'known', 'dogs', "don't", 'eat', 'of']
     """
-    return [found.group().lower() for found in _TOKEN.finditer(_POSSESSIVE.sub(" ", tidy(text))) if found.lastgroup == "word"]
+    return [
+        found.group().lower()
+        for found in _TOKEN.finditer(_POSSESSIVE.sub(" ", tidy(text)))
+        if found.lastgroup == "word"
+    ]
 
 
 def mask(text: str, known: Collection[str]) -> Masked:
@@ -92,7 +96,10 @@ def mask(text: str, known: Collection[str]) -> Masked:
     merged: list[tuple[int, int, bool]] = []
     for span in spans:
         # Names of several words travel together, and so does what is written without a space between.
-        if merged and (span[0] == merged[-1][1] or (span[2] and merged[-1][2] and text[merged[-1][1] : span[0]] in (" ", "-", ". ", "'", " - "))):
+        if merged and (
+            span[0] == merged[-1][1]
+            or (span[2] and merged[-1][2] and text[merged[-1][1] : span[0]] in (" ", "-", ". ", "'", " - "))
+        ):
             merged[-1] = (merged[-1][0], span[1], span[2] and merged[-1][2])
         else:
             merged.append(span)

@@ -41,6 +41,7 @@ class Dropout:
         self._pool = (torch.rand(size) >= rate).float() / (1 - rate) if rate else torch.ones(1)
 
     def __call__(self, hidden: Tensor) -> Tensor:
+        """Set a share to zero and scale the rest up; nothing where no gradient is wanted."""
         if not self.rate or not torch.is_grad_enabled():
             return hidden
         count = hidden.numel()
@@ -64,25 +65,38 @@ class Attention(nn.Module):
         rows, length, _ = hidden.shape
         query, key, value = self.inputs(hidden).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = _attend(query, key, value, mask)
-        return self.output(mixed.transpose(1, 2).reshape(rows, length, self.width))
+        return self._out(mixed.transpose(1, 2).reshape(rows, length, self.width))
 
     def across(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Attend from [languages, sources, length, width] to [sources, source length, width]: one reading for all languages."""
         languages, sources, length, _ = hidden.shape
         weight, bias = self.inputs.weight, self.inputs.bias
         query = functional.linear(hidden, weight[: self.width], bias[: self.width])
-        query = query.view(languages, sources, length, self.heads, -1).permute(1, 3, 0, 2, 4).reshape(sources, self.heads, languages * length, -1)
+        query = (
+            query.view(languages, sources, length, self.heads, -1)
+            .permute(1, 3, 0, 2, 4)
+            .reshape(sources, self.heads, languages * length, -1)
+        )
         read = functional.linear(memory, weight[self.width :], bias[self.width :])
         key, value = read.view(sources, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = _attend(query, key, value, mask)
-        mixed = mixed.view(sources, self.heads, languages, length, -1).permute(2, 0, 3, 1, 4).reshape(languages, sources, length, self.width)
-        return self.output(mixed)
+        mixed = (
+            mixed.view(sources, self.heads, languages, length, -1)
+            .permute(2, 0, 3, 1, 4)
+            .reshape(languages, sources, length, self.width)
+        )
+        return self._out(mixed)
+
+    def _out(self, mixed: Tensor) -> Tensor:
+        return functional.linear(mixed, self.output.weight, self.output.bias)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     # In float32: with short rows the CPU's bfloat16 kernel takes four times as long backwards.
     with torch.autocast("cpu", enabled=False):
-        return functional.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask, is_causal=mask is None)
+        return functional.scaled_dot_product_attention(
+            query.float(), key.float(), value.float(), attn_mask=mask, is_causal=mask is None
+        )
 
 
 class Layer(nn.Module):
@@ -91,12 +105,22 @@ class Layer(nn.Module):
     def __init__(self, shape: Shape, *, cross: bool) -> None:
         super().__init__()
         self.self_norm, self.self_attention = nn.LayerNorm(shape.width), Attention(shape)
-        self.cross_norm, self.cross_attention = (nn.LayerNorm(shape.width), Attention(shape)) if cross else (None, None)
+        if cross:
+            self.cross_norm, self.cross_attention = nn.LayerNorm(shape.width), Attention(shape)
         self.inner_norm = nn.LayerNorm(shape.width)
         self.wide, self.narrow = nn.Linear(shape.width, shape.inner), nn.Linear(shape.inner, shape.width)
 
+    def see(self, hidden: Tensor, mask: Tensor | None, drop: Dropout) -> Tensor:
+        """The part that attends to its own side; the last two dimensions are length and width."""
+        rows = self.self_norm(hidden).flatten(0, -3)
+        return hidden + drop(self.self_attention.itself(rows, mask).view(hidden.shape))
+
+    def read(self, hidden: Tensor, memory: Tensor, mask: Tensor, drop: Dropout) -> Tensor:
+        """The part of the decoder that attends to the source."""
+        return hidden + drop(self.cross_attention.across(self.cross_norm(hidden), memory, mask))
+
     def feed(self, hidden: Tensor, drop: Dropout) -> Tensor:
-        """The feed-forward half."""
+        """The feed-forward part."""
         return hidden + drop(self.narrow(functional.relu(self.wide(self.inner_norm(hidden)))))
 
 
@@ -129,23 +153,23 @@ class Network(nn.Module):
         mask = (sources != PAD)[:, None, None, :]
         hidden = self._embed(sources)
         for layer in self.encoder:
-            hidden = hidden + self.drop(layer.self_attention.itself(layer.self_norm(hidden), mask))
-            hidden = layer.feed(hidden, self.drop)
+            assert isinstance(layer, Layer)
+            hidden = layer.feed(layer.see(hidden, mask, self.drop), self.drop)
         return self.encoder_norm(hidden), mask
 
     def decode(self, memory: Tensor, mask: Tensor, inputs: Tensor) -> Tensor:
         """Decode [languages, sources, length] ids, which start with their language token, into hidden states."""
-        languages, sources, length = inputs.shape
         hidden = self._embed(inputs)
         for layer in self.decoder:
-            rows = layer.self_norm(hidden).view(languages * sources, length, -1)
-            hidden = hidden + self.drop(layer.self_attention.itself(rows, None).view(hidden.shape))
-            hidden = hidden + self.drop(layer.cross_attention.across(layer.cross_norm(hidden), memory, mask))
+            assert isinstance(layer, Layer)
+            hidden = layer.read(layer.see(hidden, None, self.drop), memory, mask, self.drop)
             hidden = layer.feed(hidden, self.drop)
         normed: Tensor = self.decoder_norm(hidden)
         return normed
 
-    def losses(self, sources: Tensor, inputs: Tensor, labels: Tensor, tables: Sequence["Table"], smoothing: float) -> list[Tensor]:
+    def losses(
+        self, sources: Tensor, inputs: Tensor, labels: Tensor, tables: Sequence[Table], smoothing: float
+    ) -> list[Tensor]:
         """Summed cross-entropy per language; labels are piece ids, PAD where nothing is to be said."""
         memory, mask = self.encode(sources)
         hidden = self.decode(memory, mask, inputs)
@@ -153,7 +177,14 @@ class Network(nn.Module):
         for index, table in enumerate(tables):
             wanted = labels[index]
             said = wanted != PAD
-            found.append(SlicedLoss.apply(hidden[index][said], self.embedding.index_select(0, table.ids), table.places[wanted[said]], smoothing))
+            found.append(
+                _sliced_loss(
+                    hidden[index][said],
+                    self.embedding.index_select(0, table.ids),
+                    table.places[wanted[said]],
+                    smoothing,
+                )
+            )
         return found
 
 
@@ -164,7 +195,7 @@ class SlicedLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         """The summed loss of [n, width] states and [pieces, width] embeddings."""
         kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         hidden, weight = hidden.to(kind), weight.to(kind)
@@ -189,10 +220,13 @@ class SlicedLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Scale the gradients that `forward` made."""
         hidden, weight = ctx.saved_tensors
         return hidden * scale, weight * scale, None, None
+
+
+_sliced_loss: Any = SlicedLoss.apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +239,7 @@ class Table:
     places: Tensor
 
     @staticmethod
-    def make(lang: str, start: int, ids: Sequence[int], n_pieces: int) -> "Table":
+    def make(lang: str, start: int, ids: Sequence[int], n_pieces: int) -> Table:
         """The slice with the given ids; `start` is the language token."""
         places = torch.full((n_pieces,), -100)
         places[torch.tensor(ids)] = torch.arange(len(ids))
@@ -258,7 +292,8 @@ def to_transformers(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
         eos_token_id=EOS,
         decoder_start_token_id=EOS,
     )
-    model = transformers.M2M100ForConditionalGeneration(config).eval()
+    model: Any = transformers.M2M100ForConditionalGeneration(config)
+    model.eval()
     state: dict[str, Tensor] = {}
     for side, count in (("encoder", shape.encoder_layers), ("decoder", shape.decoder_layers)):
         for name in ("weight", "bias"):
@@ -266,7 +301,11 @@ def to_transformers(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
             for index in range(count):
                 ours, theirs = f"{side}.{index}", f"model.{side}.layers.{index}"
                 kinds = [("self_attention", "self_attn", "self_norm", "self_attn_layer_norm")]
-                kinds += [("cross_attention", "encoder_attn", "cross_norm", "encoder_attn_layer_norm")] if side == "decoder" else []
+                kinds += (
+                    [("cross_attention", "encoder_attn", "cross_norm", "encoder_attn_layer_norm")]
+                    if side == "decoder"
+                    else []
+                )
                 for attention, their_attention, norm, their_norm in kinds:
                     state[f"{theirs}.{their_norm}.{name}"] = weights[f"{ours}.{norm}.{name}"]
                     parts = weights[f"{ours}.{attention}.inputs.{name}"].chunk(3)

@@ -169,10 +169,13 @@ def mr_agree(word: str, agr: Agreement, oblique: bool = False) -> str:
         return word[:-2] + ("तो" if agr.person == 1 else "ता")
     if not word.endswith("ा"):
         return word
-    if word == "कसा" and (agr.mr == "f" or (agr.mr == "n" and agr.mr_plural)):
-        return "कशा" if agr.mr == "f" and agr.mr_plural else "कशी"
+    bent = word[:-2] + ("शा" if word.endswith("सा") else "ऱ्या" if word.endswith("रा") else word[-2] + "्या")
     if oblique:
-        return word if word.endswith("या") else word[:-1] + "्या"
+        return word if word.endswith("या") else bent
+    if agr.mr == "f" and agr.mr_plural:
+        return bent
+    if word.endswith("सा") and (agr.mr == "f" or (agr.mr == "n" and agr.mr_plural)):
+        return word[:-2] + "शी"
     ending = {"m": ("ा", "े"), "f": ("ी", "्या"), "n": ("े", "ी")}[agr.mr][agr.mr_plural]
     return word[:-1] + ending
 

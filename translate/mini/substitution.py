@@ -19,10 +19,19 @@ _LATIN = re.compile(r"[A-Za-z]+(?:[-'][A-Za-z]+)*")
 _LEFT, _RIGHT = r"(?<![\p{L}\p{M}\p{N}])", r"(?![\p{L}\p{M}\p{N}])"
 
 # What Marathi writes on to an oblique stem, and what it becomes behind a placeholder: a word of its own.
-_MR = {suffix: suffix for suffix in "ला ने नी चा ची चे च्या चं मध्ये वर साठी पासून पेक्षा कडे बद्दल हून शी जवळ पर्यंत समोर खाली भोवती मधील मधून वरून".split()}
+_MR = {
+    suffix: suffix
+    for suffix in (
+        "ला", "ने", "नी", "चा", "ची", "चे", "च्या", "चं", "मध्ये", "वर", "साठी", "पासून", "पेक्षा", "कडे", "बद्दल", "हून", "शी",
+        "जवळ", "पर्यंत", "समोर", "खाली", "भोवती", "मधील", "मधून", "वरून",
+    )
+}  # fmt: skip
 _MR |= {"त": "मध्ये", "तील": "मधील", "तून": "मधून"}
 # Case endings of Tamil as they stand behind a hyphen.
-_TA = frozenset("ஐ இல் இன் உக்கு க்கு ஆல் உடன் ஓடு இலிருந்து இலும் உம் ஆனது ஆக இலுள்ள ஐப் ஐக் ஐத் ஐச் இற்கு க்குப் உக்குப் ஐயும்".split())
+_TA = frozenset([
+    "ஐ", "இல்", "இன்", "உக்கு", "க்கு", "ஆல்", "உடன்", "ஓடு", "இலிருந்து", "இலும்", "உம்", "ஆனது", "ஆக", "இலுள்ள",
+    "ஐப்", "ஐக்", "ஐத்", "ஐச்", "இற்கு", "க்குப்", "உக்குப்", "ஐயும்",
+])  # fmt: skip
 _TA_VOWELS = dict(zip("ாிீுூெேைொோௌ", "ஆஇஈஉஊஎஏஐஒஓஔ", strict=True))
 _PULLI, _SHORT_U = "்", "ு"
 
@@ -67,8 +76,16 @@ def _conceal(text: str, keys: list[str], lang: str) -> str | None:
     held: list[tuple[int, int, int]] = []
     for number, key in enumerate(keys, 1):
         plain = key.replace(",", "").lower()
-        spans = [found.span() for found in (*_ITEM.finditer(text), *_numerals(text), *_LATIN.finditer(text)) if found.group().replace(",", "").lower() == plain]
-        free = next((span for span in sorted(set(spans)) if not any(start < span[1] and span[0] < end for start, end, _ in held)), None)
+        matches = (*_ITEM.finditer(text), *_numerals(text), *_LATIN.finditer(text))
+        spans = [found.span() for found in matches if found.group().replace(",", "").lower() == plain]
+        free = next(
+            (
+                span
+                for span in sorted(set(spans))
+                if not any(start < span[1] and span[0] < end for start, end, _ in held)
+            ),
+            None,
+        )
         if free is None:
             return None
         held.append((*free, number))
@@ -85,7 +102,9 @@ def _conceal(text: str, keys: list[str], lang: str) -> str | None:
 
 def _numerals(text: str) -> list[re.Match[str]]:
     """Numbers that a suffix is written on to."""
-    return [found for found in re.finditer(r"\d+(?:[.,:/]\d+)*", text) if text[found.start() - 1 : found.start()] != "<"]
+    return [
+        found for found in re.finditer(r"\d+(?:[.,:/]\d+)*", text) if text[found.start() - 1 : found.start()] != "<"
+    ]
 
 
 def attach(text: str, lang: str) -> str:
@@ -94,7 +113,7 @@ def attach(text: str, lang: str) -> str:
     >>> attach("<1>ल", "mr"), attach("<1>இல்", "ta"), attach("<1>-ல்", "ta")
     ('<1> ल', '<1>-இல்', '<1>-ல்')
     """
-    return regex.sub(r"(<\d>)(?=[\p{L}\p{M}])", r"\1-" if lang == "ta" else r"\1 ", text)
+    return re.sub(r"(<\d>)(?=[^\W\d_]|[\u0900-\u0dff])", r"\1-" if lang == "ta" else r"\1 ", text)
 
 
 class Nouns:
@@ -125,7 +144,9 @@ class Nouns:
                 continue
             targets = {lang: self._replace(noun, lang, text, symbol) for lang, text in group.targets.items()}
             if all(targets.values()):
-                return renumber(Group(source, {lang: attach(text, lang) for lang, text in targets.items() if text}, group.origin))
+                return renumber(
+                    Group(source, {lang: attach(text, lang) for lang, text in targets.items() if text}, group.origin)
+                )
         return None
 
     def _replace(self, noun: Noun, lang: str, text: str, symbol: str) -> str | None:
@@ -150,11 +171,17 @@ class Nouns:
 
 def _forms(noun: Noun, lang: str) -> str:
     if lang == "hi":
-        return _any({hi_noun(noun, plural, oblique) for plural in (False, *([] if noun.mass else [True])) for oblique in (False, True)})
+        return _any(
+            {
+                hi_noun(noun, plural, oblique)
+                for plural in (False, *([] if noun.mass else [True]))
+                for oblique in (False, True)
+            }
+        )
     if lang == "mr":
-        plain = _any({form for form in (noun.mr, noun.mr_pl) if form not in ("", "-")})
-        stems = _any({form for form in (noun.mr_obl, noun.mr_obl_pl) if form not in ("", "-")} or {noun.mr})
-        return rf"(?:{plain}|{stems}(?P<suffix>{_any(set(_MR))}))"
+        plain = {form for form in (noun.mr, noun.mr_pl) if form not in ("", "-")}
+        oblique = {form for form in (noun.mr_obl, noun.mr_obl_pl) if form not in ("", "-")} or {noun.mr}
+        return rf"(?:{_any(plain)}|{_any(oblique)}(?P<suffix>{_any(set(_MR))}))"
     whole = {form for form in (noun.ta, noun.ta_pl) if form not in ("", "-")}
     stems = whole | ({noun.ta_obl} - {"", "-"})
     closed = {stem[:-1] for stem in stems if stem.endswith((_PULLI, _SHORT_U))}
@@ -170,7 +197,10 @@ def _any(forms: set[str]) -> str:
 
 def renumber(group: Group) -> Group:
     """Placeholders numbered in the order of the source, as they are when a text is translated."""
-    order = {symbol: TEMPLATE.format(n=number) for number, symbol in enumerate(dict.fromkeys(re.findall(r"<\d>", group.en)), 1)}
+    order = {
+        symbol: TEMPLATE.format(n=number)
+        for number, symbol in enumerate(dict.fromkeys(re.findall(r"<\d>", group.en)), 1)
+    }
 
     def write(text: str) -> str:
         return re.sub(r"<\d>", lambda found: order.get(found.group(), found.group()), text)

@@ -15,22 +15,41 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsbuild.translate.mini.corpus import ATTRIBUTION, HERE
+
+if TYPE_CHECKING:
+    from dsbuild.translate.mini.batches import Stock
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m dsbuild.translate.mini.train", description=__doc__)
     parser.add_argument("--minutes", type=float, default=95, help="active training time")
-    parser.add_argument("--updates", type=int, default=0, help="number of updates instead of a time, for an exactly repeatable run")
+    parser.add_argument(
+        "--updates", type=int, default=0, help="number of updates instead of a time, for an exactly repeatable run"
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--generated", type=Path, default=None, help="table of the grammar's sentences; drawn if not named")
-    parser.add_argument("--n-generated", type=int, default=110_000, help="English sentences to draw, each in three languages")
-    parser.add_argument("--heldout", type=Path, default=None, help="held-out table of the grammar [GENERATED.heldout.tsv]")
-    parser.add_argument("--parallel", type=Path, default=Path("../shared/data/parallel"), help="folder of Tatoeba and the Indian Parallel Corpora")
-    parser.add_argument("--builders", type=Path, default=HERE.parents[1] / "builders", help="folder of the sample that is kept out")
+    parser.add_argument(
+        "--generated", type=Path, default=None, help="table of the grammar's sentences; drawn if not named"
+    )
+    parser.add_argument(
+        "--n-generated", type=int, default=110_000, help="English sentences to draw, each in three languages"
+    )
+    parser.add_argument(
+        "--heldout", type=Path, default=None, help="held-out table of the grammar [GENERATED.heldout.tsv]"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=Path,
+        default=Path("../shared/data/parallel"),
+        help="folder of Tatoeba and the Indian Parallel Corpora",
+    )
+    parser.add_argument(
+        "--builders", type=Path, default=HERE.parents[1] / "builders", help="folder of the sample that is kept out"
+    )
     parser.add_argument("--folder", type=Path, default=HERE / "training", help="what only training needs")
     parser.add_argument("--out", type=Path, default=HERE, help="where the model is written")
     parser.add_argument("--pieces", type=int, default=10_000)
@@ -40,10 +59,18 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--max-tokens", type=int, default=6000, help="padded pieces of a batch")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 products, for a processor without them")
-    parser.add_argument("--share", action="append", default=[], metavar="SOURCE=SHARE", help="another share for a source, such as hand=0.2")
+    parser.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        metavar="SOURCE=SHARE",
+        help="another share for a source, such as hand=0.2",
+    )
     parser.add_argument("--every", type=float, default=150, help="seconds between looks at the held-out loss")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--warm-start", type=Path, default=None, help="best.pt of an earlier run; its spm.model must lie in --folder")
+    parser.add_argument(
+        "--warm-start", type=Path, default=None, help="best.pt of an earlier run; its spm.model must lie in --folder"
+    )
     parser.add_argument("--no-export", action="store_true")
     return parser.parse_args(argv)
 
@@ -69,14 +96,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.resume and not options.warm_start:
         (options.folder / "spm.model").unlink(missing_ok=True)
     texts = preparation.read(generated, heldout, options.parallel, options.builders, options.seed)
-    prepared = preparation.prepare(texts, options.folder, size=options.pieces, threads=options.threads, seed=options.seed)
+    prepared = preparation.prepare(
+        texts, options.folder, size=options.pieces, threads=options.threads, seed=options.seed
+    )
     shape = Shape(len(prepared.pieces), encoder_layers=options.encoder_layers, decoder_layers=options.decoder_layers)
-    plan = Plan(options.minutes, options.updates, peak=options.peak, dropout=options.dropout, max_tokens=options.max_tokens, every_s=options.every, bfloat16=not options.float32, seed=options.seed)
+    plan = Plan(options.minutes, options.updates, peak=options.peak, dropout=options.dropout, max_tokens=options.max_tokens,
+                every_s=options.every, bfloat16=not options.float32, seed=options.seed)  # fmt: skip
     trainer = Trainer(prepared, shape, plan, options.folder)
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     print(f"prepared in {time.monotonic() - began:.0f} s: {prepared.sizes}, {len(prepared.pieces)} pieces, slices "
           f"{ {lang: len(ids) for lang, ids in prepared.slices.items()} }, {n_parameters / 1e6:.1f} M parameters", flush=True)  # fmt: skip
-    report_tokens(prepared)
+    report_tokens(prepared.stocks)
     if options.warm_start:
         trainer.warm_start(options.warm_start)
     if options.resume and trainer.resume():
@@ -98,7 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sizes": prepared.sizes,
         "shares": {stock.name: stock.share for stock in prepared.stocks if stock.examples},
         "notes": texts.notes,
-        "attribution": {name: text for name, text in ATTRIBUTION.items() if any(size and key.startswith(name) for key, size in prepared.sizes.items())},
+        "attribution": {
+            name: text
+            for name, text in ATTRIBUTION.items()
+            if any(size for key, size in prepared.sizes.items() if key.startswith(name))
+        },
         "warm_start": options.warm_start is not None,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "log": trainer.log,
@@ -134,15 +168,13 @@ def draw(folder: Path, count: int, seed: int) -> Path:
     return path
 
 
-def report_tokens(prepared: object) -> None:
+def report_tokens(stocks: Sequence[Stock]) -> None:
     """Print the tokens of a round through every source."""
-    from dsbuild.translate.mini.preparation import Prepared
-
-    assert isinstance(prepared, Prepared)
-    for stock in prepared.stocks:
+    for stock in stocks:
         target = sum(len(text) + 1 for example in stock.examples for text in example.targets)
         source = sum(len(example.source) + 1 for example in stock.examples)
-        print(f"  {stock.name}: {len(stock.examples)} examples, {source} source + {target} target pieces a round, {len(stock.masked)} with a masked copy", flush=True)
+        print(f"  {stock.name}: {len(stock.examples)} examples, {source} source + {target} target pieces a round, "
+              f"{len(stock.masked)} with a masked copy", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

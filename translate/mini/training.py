@@ -17,12 +17,16 @@ from torch import Tensor
 from dsbuild.translate.mini.batches import Batch, Drawing, batched
 from dsbuild.translate.mini.model import Network, Shape, Table
 from dsbuild.translate.mini.preparation import Prepared
+from dsbuild.translate.mini.vocabulary import PAD
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train. minutes: active time, in which a stop of the process does not count; updates: instead of it, for an
-    exactly repeatable run; patience: evaluations without a better held-out loss before stopping."""
+    """How to train.
+
+    minutes: active time, in which a stop of the process does not count; updates: instead of it, for an exactly repeatable run;
+    patience: evaluations without a better held-out loss before stopping.
+    """
 
     minutes: float
     updates: int = 0
@@ -60,13 +64,17 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.prepared, self.shape, self.plan, self.folder = prepared, shape, plan, folder
         self.network = Network(shape, plan.dropout)
-        self.tables = {lang: Table.make(lang, prepared.starts[lang], ids, shape.n_pieces) for lang, ids in prepared.slices.items()}
+        self.tables = {
+            lang: Table.make(lang, prepared.starts[lang], ids, shape.n_pieces) for lang, ids in prepared.slices.items()
+        }
         decayed = [parameter for parameter in self.network.parameters() if parameter.dim() > 1]
         others = [parameter for parameter in self.network.parameters() if parameter.dim() <= 1]
         self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
                                            lr=0.0, betas=(0.9, 0.98), eps=1e-9, fused=True)  # fmt: skip
         self.averages = [parameter.detach().clone() for parameter in self.network.parameters()]
-        self.drawing = Drawing(prepared.stocks, prepared.starts, prepared.placeholders, seed=plan.seed, max_tokens=plan.max_tokens)
+        self.drawing = Drawing(
+            prepared.stocks, prepared.starts, prepared.placeholders, seed=plan.seed, max_tokens=plan.max_tokens
+        )
         self.dev = {name: self._dev_batches(name) for name in prepared.dev}
         self.clock, self.update, self.n_tokens = Clock(), 0, 0
         self.best, self.waited = math.inf, 0
@@ -112,10 +120,10 @@ class Trainer:
         # bfloat16 products over float32 weights: several times as fast where the processor has them.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
             sums = self.network.losses(batch.sources, batch.inputs, batch.labels, tables, self.plan.smoothing)
-        count = int((batch.labels != 1).sum())
+        count = int((batch.labels != PAD).sum())
         loss = torch.stack(sums).sum() / count
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip, foreach=True)
         self.optimizer.step()
         self.update += 1
@@ -124,7 +132,9 @@ class Trainer:
             # A young average forgets faster, so that the first updates do not weigh on it.
             decay = min(self.plan.average**4, (1 + self.update / 4) / (10 + self.update / 4))
             with torch.no_grad():
-                torch._foreach_lerp_(self.averages, [parameter.detach() for parameter in self.network.parameters()], 1 - decay)
+                torch._foreach_lerp_(
+                    self.averages, [parameter.detach() for parameter in self.network.parameters()], 1 - decay
+                )
         return loss.item()
 
     def _tell(self, losses: deque[float]) -> None:
@@ -135,19 +145,33 @@ class Trainer:
     def _look(self, losses: deque[float]) -> None:
         """Measure the averaged weights on held-out text, keep the best, write a checkpoint."""
         found = self.held_out_loss()
-        mean = statistics.fmean(found.values()) if found else 0.0
+        # The grammar counts as much as all of people's text together.
+        real = [loss for name, loss in found.items() if name != "grammar"]
+        mean = statistics.fmean(
+            [*([found["grammar"]] if "grammar" in found else []), *([statistics.fmean(real)] if real else [])] or [0.0]
+        )
         self.log.append({"update": self.update, "minutes": round(self.clock.active / 60, 2), "train": round(sum(losses) / max(1, len(losses)), 4),
                          "tokens": self.n_tokens, "held_out": {name: round(value, 4) for name, value in found.items()}})  # fmt: skip
         better = mean < self.best or not found
         self.best, self.waited = (mean, 0) if better else (self.best, self.waited + 1)
         if better:
-            _write({"shape": asdict(self.shape), "weights": self.average_weights(), "update": self.update}, self.folder / "best.pt")
+            _write(
+                {"shape": asdict(self.shape), "weights": self.average_weights(), "update": self.update},
+                self.folder / "best.pt",
+            )
         self.save()
-        print(f"held out {mean:.4f}{' *' if better else ''}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
+        print(
+            f"held out {mean:.4f}{' *' if better else ''}  "
+            + "  ".join(f"{name} {value:.3f}" for name, value in found.items()),
+            flush=True,
+        )
 
     def average_weights(self) -> dict[str, Tensor]:
         """The averaged weights by name."""
-        return {name: average.clone() for (name, _), average in zip(self.network.named_parameters(), self.averages, strict=True)}
+        return {
+            name: average.clone()
+            for (name, _), average in zip(self.network.named_parameters(), self.averages, strict=True)
+        }
 
     @torch.no_grad()
     def held_out_loss(self) -> dict[str, float]:
@@ -156,9 +180,11 @@ class Trainer:
         torch._foreach_copy_(list(self.network.parameters()), self.averages)
         found = {}
         for name, batches in self.dev.items():
-            sums = [torch.stack(self.network.losses(batch.sources, batch.inputs, batch.labels, [self.tables[lang] for lang in batch.langs], 0.0)).sum()
-                    for batch in batches]  # fmt: skip
-            found[name] = float(sum(sums)) / max(1, sum(int((batch.labels != 1).sum()) for batch in batches))
+            total = 0.0
+            for batch in batches:
+                tables = [self.tables[lang] for lang in batch.langs]
+                total += float(sum(self.network.losses(batch.sources, batch.inputs, batch.labels, tables, 0.0)))
+            found[name] = total / max(1, sum(int((batch.labels != PAD).sum()) for batch in batches))
         torch._foreach_copy_(list(self.network.parameters()), own)
         return found
 

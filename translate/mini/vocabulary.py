@@ -65,4 +65,7 @@ def pieces_of(processor: Any) -> list[str]:
 
 def slices(targets: dict[str, Iterable[Sequence[int]]], placeholders: Sequence[int]) -> dict[str, list[int]]:
     """For every language the sorted ids that its training outputs hold, with the end and the placeholders."""
-    return {lang: sorted({EOS, *placeholders, *(index for ids in texts for index in ids)} - {UNK, PAD, BOS}) for lang, texts in targets.items()}
+    return {
+        lang: sorted({EOS, *placeholders, *(index for ids in texts for index in ids)} - {UNK, PAD, BOS})
+        for lang, texts in targets.items()
+    }
