@@ -160,7 +160,7 @@ class Drawer:
             return self._phrase(focus, slot, focus, candidates)
         if "p" in slot.flags and self.rng.random() < 0.3:
             return self.rng.choice(PRONOUNS)
-        if isinstance(focus, Adjective) and slot.flags & {"a", "A"}:
+        if isinstance(focus, Adjective):
             fitting = [noun for noun in candidates if focus in self.adjectives_for(noun)]
             candidates = fitting or candidates
 
@@ -219,13 +219,15 @@ class Drawer:
     def draw(self, pattern: Pattern, focus: Entry | None = None) -> Sentence:
         """Fill every slot of a pattern, with one entry in the slot that takes it."""
         fillers: dict[str, Filler] = {}
+        described = {slot.argument.lstrip(">") for slot in pattern.slots.values() if slot.kind == "a"}
         for slot in sorted(pattern.slots.values(), key=lambda s: (_ORDER[s.kind], s.argument.startswith(">"), s.name)):
             if slot.optional and self.rng.random() > 0.35 and not (isinstance(focus, Word) and focus in self.words(slot)):
                 fillers[slot.name] = None
             elif slot.kind == "v":
                 fillers[slot.name] = self._verb(pattern, slot, focus)
             elif slot.kind in ("n", "s", "o"):
-                fillers[slot.name] = self._noun(slot, fillers, focus)
+                suits = slot.name in described or slot.flags & {"a", "A"}
+                fillers[slot.name] = self._noun(slot, fillers, focus if suits or not isinstance(focus, Adjective) else None)
             elif slot.kind == "p":
                 fillers[slot.name] = self.rng.choice([pronoun for pronoun in PRONOUNS if pronoun.en in slot.names])
             elif slot.kind == "k":

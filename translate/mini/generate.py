@@ -21,7 +21,7 @@ if __package__ in (None, ""):
     importlib.import_module("mini")
 
 from .drawing import Drawer, Entry, NoFiller
-from .grammar import LANGUAGES, MARK_STATEMENT, Pattern, Sentence, read_patterns, read_sets
+from .grammar import LANGUAGES, MARK_STATEMENT, Pattern, Sentence, read_patterns, read_sets, superlative
 from .lexicon import Lexicon, Word, load_lexicon
 from .phrases import DETERMINERS, PRONOUNS, Phrase
 
@@ -42,6 +42,9 @@ def build_drawer(seed: int) -> tuple[Drawer, list[Pattern]]:
     folder = FOLDER / "patterns"
     uses, bad, flags = _adjective_uses(folder / "adjective_uses.tsv")
     bad.update(_verb_limits(folder / "verb_limits.tsv"))
+    for adjective in lexicon.adjectives:
+        if adjective.en_comp == "-":
+            flags[adjective.en] = flags.get(adjective.en, frozenset()) | {"n"}
     drawer = Drawer(lexicon, read_sets(folder / "sets.tsv"), uses, bad, flags, random.Random(seed))
     known = {"adjective_uses.tsv", "verb_limits.tsv", "sets.tsv", "names.tsv"}
     return drawer, read_patterns(sorted(path for path in folder.glob("*.tsv") if path.name not in known))
@@ -160,10 +163,11 @@ def lexicon_words() -> set[str]:
     lexicon = drawer.lexicon
     phrases = [form for noun in lexicon.nouns for form in (noun.en, noun.en_pl)]
     phrases += [form for verb in lexicon.verbs for form in (verb.en, verb.en_3sg, verb.en_past, verb.en_part, verb.en_ing)]
-    phrases += [form for adjective in lexicon.adjectives for form in (adjective.en, adjective.en_comp)]
+    phrases += [form for adjective in lexicon.adjectives for form in (adjective.en, adjective.en_comp, superlative(adjective))]
     phrases += [word.en for word in lexicon.words]
     phrases += [item.en for item in (*DETERMINERS, *PRONOUNS)]
-    phrases += ["a an the is are was were am has have had does do did will can cannot may must should not be been it its they their this these that those of and"]
+    phrases += ["a an the is are was were am has have had does do did will can cannot may must should not be been it its they their this these that those them of and"]
+    phrases += [f"{noun.en}'s" for noun in lexicon.nouns]
     for pattern in patterns:
         for template in pattern.templates["en"]:
             phrases += [token for token in template.split() if token.rstrip(",").split(".")[-1].split("!")[0].split(":")[0] not in pattern.slots and "~" not in token]

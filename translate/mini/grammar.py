@@ -121,7 +121,7 @@ def read_sets(path: Path) -> dict[str, list[str]]:
     return sets
 
 
-def _superlative(adjective: Adjective) -> str:
+def superlative(adjective: Adjective) -> str:
     """Write the English superlative of an adjective."""
     comparative = adjective.en_comp
     if comparative.startswith("more "):
@@ -189,7 +189,7 @@ class Sentence:
             words = filler.english("" if article in (None, "bare") else article)
             return words + (("'" if words.endswith("s") else "'s") if possessive else "")
         if isinstance(filler, Adjective):
-            words = {"comp": filler.en_comp, "sup": _superlative(filler)}.get(form or "", filler.en)
+            words = {"comp": filler.en_comp, "sup": superlative(filler)}.get(form or "", filler.en)
             return re.sub("^(?=[aeiou])", "an ", words) if article == "a" and words[0] in "aeiou" else (f"a {words}" if article == "a" else words)
         return filler.en if isinstance(filler, Word) else (filler or "")
 

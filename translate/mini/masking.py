@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dsbuild.translate.protect import find, restore
+from dsbuild.translate.protect import Item, find, restore
 
 TEMPLATE = "<{n}>"
 SYMBOLS = tuple(TEMPLATE.format(n=number) for number in range(1, 10))
@@ -116,13 +116,13 @@ def mask(text: str, known: Collection[str]) -> Masked:
 
 
 def unmask(output: str, items: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """An output with the items in the place of their placeholders, and the items that it lost or doubled.
+    """An output with the items in the place of their placeholders, and the items that it lost, doubled or made up.
 
     >>> unmask("<2> में <1>", ("Zorgon", "1954"))
     ('1954 में Zorgon', ())
     """
-    from dsbuild.translate.protect import Item
-
+    if not items:
+        return output, tuple(re.findall(r"<\s*\d+\s*>", output))
     restored = restore(output, [Item(0, 0, "word", item, item) for item in items], TEMPLATE)
     return _ASIDE.sub("", restored.text), (*restored.lost, *SYMBOLS[: restored.extra])
 

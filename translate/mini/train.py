@@ -57,7 +57,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--decoder-layers", type=int, default=2)
     parser.add_argument("--peak", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--max-tokens", type=int, default=6000, help="padded pieces of a batch")
+    parser.add_argument("--max-tokens", type=int, default=4000, help="padded pieces of a process's batch")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 products, for a processor without them")
     parser.add_argument(
         "--share",
@@ -84,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dsbuild.translate.mini.model import Shape
     from dsbuild.translate.mini.training import Plan, Trainer
 
-    torch.set_num_threads(options.threads)
+    # One thread a process; the work is shared out by batches.
+    torch.set_num_threads(1)
     keep_memory()
     began = time.monotonic()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     shape = Shape(len(prepared.pieces), encoder_layers=options.encoder_layers, decoder_layers=options.decoder_layers)
     plan = Plan(options.minutes, options.updates, peak=options.peak, dropout=options.dropout, max_tokens=options.max_tokens,
-                every_s=options.every, bfloat16=not options.float32, seed=options.seed)  # fmt: skip
+                every_s=options.every, bfloat16=not options.float32, processes=options.threads, seed=options.seed)  # fmt: skip
     trainer = Trainer(prepared, shape, plan, options.folder)
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     print(f"prepared in {time.monotonic() - began:.0f} s: {prepared.sizes}, {len(prepared.pieces)} pieces, slices "

@@ -18,6 +18,7 @@ from dsbuild.translate.mini.batches import Batch, Drawing, batched
 from dsbuild.translate.mini.model import Network, Shape, Table
 from dsbuild.translate.mini.preparation import Prepared
 from dsbuild.translate.mini.vocabulary import PAD
+from dsbuild.translate.mini.workers import Flat, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Plan:
     """How to train.
 
     minutes: active time, in which a stop of the process does not count; updates: instead of it, for an exactly repeatable run;
-    patience: evaluations without a better held-out loss before stopping.
+    processes: readers of batches, one thread each; max_tokens: padded pieces of a process's batch; patience: evaluations without a better held-out loss before stopping.
     """
 
     minutes: float
@@ -38,7 +39,8 @@ class Plan:
     clip: float = 1.0
     every_s: float = 150.0
     patience: int = 6
-    max_tokens: int = 6000
+    max_tokens: int = 4000
+    processes: int = 1
     bfloat16: bool = True
     seed: int = 1
 
@@ -67,11 +69,11 @@ class Trainer:
         self.tables = {
             lang: Table.make(lang, prepared.starts[lang], ids, shape.n_pieces) for lang, ids in prepared.slices.items()
         }
-        decayed = [parameter for parameter in self.network.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in self.network.parameters() if parameter.dim() <= 1]
-        self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
-                                           lr=0.0, betas=(0.9, 0.98), eps=1e-9, fused=True)  # fmt: skip
-        self.averages = [parameter.detach().clone() for parameter in self.network.parameters()]
+        self.flat = Flat(self.network)
+        self.workers = Workers(self.network, self.flat, self.tables, plan.smoothing, bfloat16=plan.bfloat16, count=plan.processes, seed=plan.seed)
+        self.flat.weights.grad = self.workers.gradients
+        self.optimizer = torch.optim.AdamW([self.flat.weights], lr=0.0, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01, fused=True)
+        self.average = self.flat.weights.clone()
         self.drawing = Drawing(
             prepared.stocks, prepared.starts, prepared.placeholders, seed=plan.seed, max_tokens=plan.max_tokens
         )
@@ -101,7 +103,7 @@ class Trainer:
         losses: deque[float] = deque(maxlen=100)
         while self.progress < 1:
             began = time.monotonic()
-            losses.append(self._step(self.drawing.take()))
+            losses.append(self._step())
             self.clock.add(time.monotonic() - began)
             if self.update % 100 == 0:
                 self._tell(losses)
@@ -113,29 +115,20 @@ class Trainer:
                     break
         self._look(losses)
 
-    def _step(self, batch: Batch) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
-        tables = [self.tables[lang] for lang in batch.langs]
-        # bfloat16 products over float32 weights: several times as fast where the processor has them.
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
-            sums = self.network.losses(batch.sources, batch.inputs, batch.labels, tables, self.plan.smoothing)
-        count = int((batch.labels != PAD).sum())
-        loss = torch.stack(sums).sum() / count
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip, foreach=True)
+    def _step(self) -> float:
+        batches = [self.drawing.take() for _ in range(self.workers.count)]
+        loss, count = self.workers.step(batches)
+        self.workers.gradients.div_(count)
+        torch.nn.utils.clip_grad_norm_([self.flat.weights], self.plan.clip)
+        self.optimizer.param_groups[0]["lr"] = self.rate()
         self.optimizer.step()
         self.update += 1
-        self.n_tokens += batch.n_tokens
+        self.n_tokens += sum(batch.n_tokens for batch in batches)
         if self.update % 4 == 0:
             # A young average forgets faster, so that the first updates do not weigh on it.
             decay = min(self.plan.average**4, (1 + self.update / 4) / (10 + self.update / 4))
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    self.averages, [parameter.detach() for parameter in self.network.parameters()], 1 - decay
-                )
-        return loss.item()
+            self.average.lerp_(self.flat.weights, 1 - decay)
+        return loss / count
 
     def _tell(self, losses: deque[float]) -> None:
         active = max(self.clock.active, 1e-9)
@@ -168,16 +161,14 @@ class Trainer:
 
     def average_weights(self) -> dict[str, Tensor]:
         """The averaged weights by name."""
-        return {
-            name: average.clone()
-            for (name, _), average in zip(self.network.named_parameters(), self.averages, strict=True)
-        }
+        names = [name for name, _ in self.network.named_parameters()]
+        return {name: view.clone() for name, view in zip(names, self.flat.views(self.average), strict=True)}
 
     @torch.no_grad()
     def held_out_loss(self) -> dict[str, float]:
         """Cross-entropy per piece of each held-out source, under the averaged weights, without smoothing."""
-        own = [parameter.detach().clone() for parameter in self.network.parameters()]
-        torch._foreach_copy_(list(self.network.parameters()), self.averages)
+        own = self.flat.weights.clone()
+        self.flat.weights.copy_(self.average)
         found = {}
         for name, batches in self.dev.items():
             total = 0.0
@@ -185,12 +176,12 @@ class Trainer:
                 tables = [self.tables[lang] for lang in batch.langs]
                 total += float(sum(self.network.losses(batch.sources, batch.inputs, batch.labels, tables, 0.0)))
             found[name] = total / max(1, sum(int((batch.labels != PAD).sum()) for batch in batches))
-        torch._foreach_copy_(list(self.network.parameters()), own)
+        self.flat.weights.copy_(own)
         return found
 
     def save(self) -> None:
         """Write what `resume` needs."""
-        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "averages": self.averages, "update": self.update,
+        state = {"weights": self.flat.weights, "optimizer": self.optimizer.state_dict(), "average": self.average, "update": self.update,
                  "active": self.clock.active, "n_tokens": self.n_tokens, "best": self.best, "waited": self.waited, "log": self.log,
                  "drawing": self.drawing.state(), "torch": torch.get_rng_state()}  # fmt: skip
         _write(state, self.folder / "checkpoint.pt")
@@ -202,9 +193,10 @@ class Trainer:
         if not path.exists():
             return False
         state = torch.load(path, weights_only=False)
-        self.network.load_state_dict(state["network"])
+        with torch.no_grad():
+            self.flat.weights.copy_(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.averages = state["averages"]
+        self.average = state["average"]
         self.update, self.n_tokens, self.log = state["update"], state["n_tokens"], state["log"]
         self.best, self.waited, self.clock = state["best"], state["waited"], Clock(state["active"])
         self.drawing.restore(state["drawing"])
@@ -215,7 +207,7 @@ class Trainer:
         """Begin with the weights of an earlier run of the same shape and pieces."""
         weights = torch.load(path, weights_only=True)["weights"]
         self.network.load_state_dict(weights)
-        self.averages = [parameter.detach().clone() for parameter in self.network.parameters()]
+        self.average.copy_(self.flat.weights)
 
 
 def _write(state: object, path: Path) -> None:
