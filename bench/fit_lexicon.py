@@ -86,7 +86,9 @@ def entries(pairs: Pairs, related: dict[str, list[str]]) -> list[tuple[float, st
         seen.update(counts[0])
         hit.update(counts[1])
     own = choose(bags)
-    borrowed = {stem: found for stem, found in related.items() if stem not in own and any(tokens[head] for head in found)}
+    borrowed = {
+        stem: found for stem, found in related.items() if stem not in own and any(tokens[head] for head in found)
+    }
     lent = hits(bags, borrowed)
     typical = sum(lent[1].values()) / max(1, sum(lent[0].values()))
     listed = []
@@ -117,7 +119,9 @@ def main() -> None:
     rows = ["lang\tstem\ttranslations\tany\theads"]
     for lang, found in collected.items():
         related = choose(to_bags(collected[RELATED[lang]])) if lang in RELATED else {}
-        for _, stem, share, rate, chosen in sorted(entries(list(dict.fromkeys(found)), related), key=lambda entry: entry[1]):
+        for _, stem, share, rate, chosen in sorted(
+            entries(list(dict.fromkeys(found)), related), key=lambda entry: entry[1]
+        ):
             rows.append(f"{lang}\t{stem}\t{share}\t{rate}\t{' '.join(chosen)}")
     options.out.write_text("\n".join(rows) + "\n", "utf-8")
 

@@ -55,7 +55,17 @@ def parallel(data: Path) -> Iterator[tuple[str, str, Pairs]]:
     """(language, source name, pairs English-language) of every parallel text."""
     for code, lang in NTREX.items():
         folder = data / "parallel/ntrex"
-        yield lang, "ntrex", list(zip(lines(folder / "newstest2019-src.eng.txt.gz"), lines(folder / f"newstest2019-ref.{code}.txt.gz"), strict=True))
+        yield (
+            lang,
+            "ntrex",
+            list(
+                zip(
+                    lines(folder / "newstest2019-src.eng.txt.gz"),
+                    lines(folder / f"newstest2019-ref.{code}.txt.gz"),
+                    strict=True,
+                )
+            ),
+        )
     for code, lang in TATOEBA.items():
         stem = data / "parallel/tatoeba_laser" / f"tatoeba.{code}-eng"
         yield lang, "tatoeba", list(zip(lines(Path(f"{stem}.eng.gz")), lines(Path(f"{stem}.{code}.gz")), strict=True))
@@ -68,7 +78,11 @@ def parallel(data: Path) -> Iterator[tuple[str, str, Pairs]]:
             folder = data / f"parallel/indian_parallel_corpora/{lang}-en"
             for number in range(4):
                 english = lines(folder / f"{part}.{lang}-en.en.{number}.gz")
-                yield lang, "indian parallel corpora", list(zip(english, lines(folder / f"{part}.{lang}-en.{lang}.gz"), strict=True))
+                yield (
+                    lang,
+                    "indian parallel corpora",
+                    list(zip(english, lines(folder / f"{part}.{lang}-en.{lang}.gz"), strict=True)),
+                )
     for lang in ("hi", "es", "de"):
         texts = {code: conllu(data / f"parallel/ud_pud/{code}_pud-ud-test.conllu.gz") for code in ("en", lang)}
         yield lang, "ud pud", [(texts["en"][key], texts[lang][key]) for key in texts["en"] if key in texts[lang]]
@@ -92,7 +106,11 @@ def squad(path: Path) -> list[str]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         articles = json.load(file)["data"]
     paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
-    return [text for paragraph in paragraphs for text in (paragraph["context"], *(one["question"] for one in paragraph["qas"]))]
+    return [
+        text
+        for paragraph in paragraphs
+        for text in (paragraph["context"], *(one["question"] for one in paragraph["qas"]))
+    ]
 
 
 def fit(sources: Floats, targets: Floats) -> tuple[list[float], list[float]]:
@@ -140,7 +158,12 @@ def main() -> None:
     typical = [round(float(value) * 1.5, 5) for value in np.median(np.array(variances), axis=0)]
     for lang, log_ratio in declaration(options.data / "lid/udhr2.zip").items():
         for key, sign in ((f"en-{lang}", 1), (f"{lang}-en", -1)):
-            entry = {"mean": [round(sign * log_ratio, 4), 0.0], "variance": typical, "n": 1, "source": "udhr, whole text"}
+            entry = {
+                "mean": [round(sign * log_ratio, 4), 0.0],
+                "variance": typical,
+                "n": 1,
+                "source": "udhr, whole text",
+            }
             facts["pairs"].setdefault(key, entry)
     facts["pairs"] = dict(sorted(facts["pairs"].items()))
     text = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in facts["pairs"].items())

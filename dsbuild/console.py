@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -22,36 +23,39 @@ def reporter(stream: IO[str]) -> PlainReporter | BarReporter:
 
 
 class PlainReporter:
-    """Prints a line when a step starts with work to do, and every 30 seconds while it runs."""
+    """Prints one line every 30 seconds that says which step is at work and how far it is."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
-        self._total = self._done = 0
-        self._told = time.monotonic()
+        self._state = ("", 0, 0)
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
 
     def __enter__(self) -> PlainReporter:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stream.flush()
+        self._ended.set()
+        self._thread.join()
 
     def node(self, name: str, n_units: int, n_done: int) -> None:
         """A step starts."""
-        self._total, self._done = n_units, n_done
-        if n_done < n_units:
-            self._say(f"{name}: {n_units - n_done} of {n_units} units to run")
+        self._state = (name, n_done, n_units)
 
     def unit(self, name: str, record: UnitRecord) -> None:
         """A unit is done."""
-        self._done += 1
-        if time.monotonic() - self._told > _LINE_EVERY_S:
-            self._say(f"{name}: {self._done}/{self._total}")
+        _, done, total = self._state
+        self._state = (name, done + 1, total)
 
-    def _say(self, line: str) -> None:
-        self._told = time.monotonic()
-        print(line, file=self.stream, flush=True)
+    def _tell(self) -> None:
+        while not self._ended.wait(_LINE_EVERY_S):
+            name, done, total = self._state
+            elapsed = time.monotonic() - self._started
+            print(f"{name}: {done} of {total} units, {elapsed:.0f} s", file=self.stream, flush=True)
 
 
 class BarReporter:

@@ -38,7 +38,7 @@ _WORD = regex.compile(
     | [\p{{Katakana}}ー]++{_MARKS}*+
     | \p{{Hiragana}}{_MARKS}*+
     # Thai and Lao: a leading vowel belongs to the consonant after it, a following vowel sign to the one before.
-    | [เ-ไເ-ໄ]?[\p{{Thai}}\p{{Lao}}--[เ-ไເ-ໄ\p{{Nd}}]]{_MARKS}*+[ะาำๅະາຳ]?+ | [เ-ไເ-ໄ]
+    | [เ-ไເ-ໄ]?[[\p{{Thai}}\p{{Lao}}]&&[\p{{L}}--[เ-ไເ-ໄ]]]{_MARKS}*+[ะาำๅະາຳ]?+ | [เ-ไເ-ໄ]
     # Khmer: subscripts follow the coeng, which is a mark; Burmese: stacked and final consonants close the syllable.
     | [\p{{Khmer}}&&\p{{L}}](?:\u17d2\p{{L}}|{_MARKS})*+
     | {_MYANMAR}(?:\u1039\p{{L}}|{_MARKS}|{_MYANMAR}(?=\u103a|\u1037\u103a){_MARKS}++)*+

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import regex
 
 from dsbuild import languages
@@ -47,12 +46,16 @@ COLUMNS = {
     "unrelated": "log-odds, from length, names, numbers, questions and known words together, that the target translates some other text",
 }
 
-_URL = regex.compile(r"(?:https?|ftp)://[^\s<>\"'）」।]++|www\.[^\s<>\"'）」।]++|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
-_URL_HINT = r"://|www\.|@"
-_LOWER = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])\p{Ll}[\p{Ll}\p{M}]{2,}+(?![\p{L}\p{N}_@/-]|\.\p{L})")
+_URL = regex.compile(
+    r"(?:https?|ftp)://[^\s<>\"'）」।]++|www\.[^\s<>\"'）」।]++|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"
+)
+_URL_HINTS = ("://", "www.", "@")
+_LOWER = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])\p{Ll}[\p{Ll}\p{M}]{2,}+(?![\p{L}\p{N}_@/-]|\.\p{L}|://)")
 _CASELESS = regex.compile(r"(?<![\p{L}\p{M}\p{N}_@./-])[\p{Lo}\p{M}]{2,}+(?![\p{L}\p{N}_@/-])")
 # Words of one script: Chinese and Japanese put foreign names between their own letters without a space.
-_RUN = regex.compile(r"[\p{Latin}][\p{Latin}\p{M}]*+|[\p{L}--\p{Latin}][[\p{L}\p{M}\u200c\u200d]--\p{Latin}]*+", regex.V1)
+_RUN = regex.compile(
+    r"[\p{Latin}][\p{Latin}\p{M}]*+|[\p{L}--\p{Latin}][[\p{L}\p{M}\u200c\u200d]--\p{Latin}]*+", regex.V1
+)
 _ALPHABETIC = regex.compile(r"\p{L}[\p{L}\p{M}\u200c\u200d]*+")
 # Both bounds keep this linear: an apostrophe opens nothing that goes on for long.
 _SINGLE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])['‘][\p{L}\p{M}\p{N}][^'‘’]{0,200}+['’](?![\p{L}\p{M}])|''")
@@ -109,7 +112,9 @@ class BitextChecks:
             "url_mismatch": pa.array(_urls(source_texts, target_texts), pa.int32()),
             "terminal_mismatch": pa.array(question > 0, mask=np.isnan(question) | silent),
             "name_share": pa.array(names_found, mask=np.isnan(names_found)),
-            "sentence_delta": pa.array(self._sentences(target, self.tgt.code) - self._sentences(source, self.src.code), pa.int32()),
+            "sentence_delta": pa.array(
+                self._sentences(target, self.tgt.code) - self._sentences(source, self.src.code), pa.int32()
+            ),
             "unrelated": pa.array(unrelated(evidence, self.name_rates), mask=silent),
         }
         if protected_lost is not None:
@@ -173,7 +178,8 @@ class BitextChecks:
         if {self.src.code, self.tgt.code} & _NO_QUESTION_MARK:
             return np.full(len(sources), np.nan)
         asked, answered = (
-            np.array([_asks(text, lang.code) for text in texts], np.bool_) for texts, lang in ((sources, self.src), (targets, self.tgt))
+            np.array([_asks(text, lang.code) for text in texts], np.bool_)
+            for texts, lang in ((sources, self.src), (targets, self.tgt))
         )
         return np.where(asked != answered, 1.0, np.where(asked, -1.0, 0.0))
 
@@ -240,7 +246,11 @@ def _hardly_any(source: str, target: str, tgt: str) -> bool:
     inside, total = int(letters.in_scripts(language.unicode_scripts)[0]), int(letters.lettered()[0])
     if inside > 0.05 * total:
         return False
-    ordinary = _LOWER.findall(source[:4000]) if any(map(str.isupper, source[:4000])) or source.isascii() else _ALPHABETIC.findall(source[:4000])
+    ordinary = (
+        _LOWER.findall(source[:4000])
+        if any(map(str.isupper, source[:4000])) or source.isascii()
+        else _ALPHABETIC.findall(source[:4000])
+    )
     return len(set(ordinary)) >= _MIN_COPY_WORDS
 
 
@@ -260,10 +270,11 @@ def _asks(text: str, lang: str) -> bool:
 
 
 def _urls(sources: Sequence[str], targets: Sequence[str]) -> list[int]:
-    hints = pc.or_(*(pc.match_substring_regex(pa.array(texts, pa.string()), _URL_HINT) for texts in (sources, targets)))
     result = [0] * len(sources)
-    for index in np.flatnonzero(hints.to_numpy(zero_copy_only=False)).tolist():
-        one, other = ({found.rstrip(".,;:!?।") for found in _URL.findall(texts[index])} for texts in (sources, targets))
+    for index, texts in enumerate(zip(sources, targets, strict=True)):
+        if not any(hint in text for text in texts for hint in _URL_HINTS):
+            continue
+        one, other = ({found.rstrip(".,;:!?।") for found in _URL.findall(text)} for text in texts)
         result[index] = len(one ^ other)
     return result
 

@@ -69,7 +69,9 @@ class Decision:
     verdicts: tuple[Found, ...]
 
 
-def load_thresholds(settings: Mapping[str, Any] | None = None, *, tgt: str | None = None, force: bool = False) -> list[Rule]:
+def load_thresholds(
+    settings: Mapping[str, Any] | None = None, *, tgt: str | None = None, force: bool = False
+) -> list[Rule]:
     """The default rules with a run's settings put over them, in order; rules that are off are left out.
 
     settings: key (with or without "bitext.") -> value; an unknown key raises `UnknownName`, a value that is no number
@@ -85,9 +87,15 @@ def load_thresholds(settings: Mapping[str, Any] | None = None, *, tgt: str | Non
         rule = rules[places[key]]
         value = _number(name, raw)
         if rule.prior and not force and rule.value is not None and value > rule.value:
-            raise RecipeError(f"{_GROUP}{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it")
+            raise RecipeError(
+                f"{_GROUP}{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
+            )
         rules[places[key]] = replace(rule, value=value, source="user")
-    return [rule for rule in rules if (rule.op == "is" or rule.value is not None) and (tgt is None or rule.langs is None or tgt in rule.langs)]
+    return [
+        rule
+        for rule in rules
+        if (rule.op == "is" or rule.value is not None) and (tgt is None or rule.langs is None or tgt in rule.langs)
+    ]
 
 
 def decide(table: pa.Table, rules: Sequence[Rule]) -> Decision:
@@ -118,7 +126,9 @@ def decide(table: pa.Table, rules: Sequence[Rule]) -> Decision:
     first[1:] = row[1:] != row[:-1]
     found = tuple(
         Found(index, rules[at].name, rules[at].action, value, rules[at].op, rules[at].value, rules[at].source, primary)
-        for index, at, value, primary in zip(row.tolist(), place_of.tolist(), value_of.tolist(), first.tolist(), strict=True)
+        for index, at, value, primary in zip(
+            row.tolist(), place_of.tolist(), value_of.tolist(), first.tolist(), strict=True
+        )
     )
     return Decision(pa.array(~dropped), found)
 

@@ -57,7 +57,11 @@ def unrelated(evidence: Evidence, name_rates: tuple[float, float]) -> Floats:
     total = _length(evidence.length_z)
     wrong, chance = _NUMBERS_WRONG, _NUMBERS_BY_CHANCE
     share = np.nan_to_num(evidence.number_share, nan=0.5)
-    total += np.where(np.isnan(evidence.number_share), 0.0, share * np.log((1 - chance) / wrong) + (1 - share) * np.log(chance / (1 - wrong)))
+    total += np.where(
+        np.isnan(evidence.number_share),
+        0.0,
+        share * np.log((1 - chance) / wrong) + (1 - share) * np.log(chance / (1 - wrong)),
+    )
     count = np.minimum(evidence.n_names, 6.0)
     hits = np.nan_to_num(evidence.names_found) * count
     total += _NAMES_TEMPER * _found(hits, count - hits, *name_rates)

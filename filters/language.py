@@ -171,7 +171,10 @@ def _identified(text: str, label: str, score: float, margin: float, script: str)
         return Identified(label, score, margin, script, None)
     candidates = [language.code, *language.confusables]
     present = {word.lower() for word in words(_sample(text))}
-    counts = {code: min((_lead(present, code, other) for other in candidates if other != code), default=0) for code in candidates}
+    counts = {
+        code: min((_lead(present, code, other) for other in candidates if other != code), default=0)
+        for code in candidates
+    }
     code = language.code
     best = max(candidates, key=lambda name: counts[name])
     # Two words more than the label's own language outweigh a label that fastText was not sure of.

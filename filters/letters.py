@@ -18,7 +18,7 @@ SPACE, LETTER, DIGIT, STOP, QUOTE, BRACKET = 1, 2, 4, 8, 16, 32
 
 _STOPS = ".!?…。！？｡．؟۔।॥።፧။៖។៕։;\u037e\n\r•"
 QUESTION_MARKS = "?？؟;\u037e፧՞⸮"
-_QUOTES = "\"“”„«»「」『』‟＂〞〝"
+_QUOTES = '"“”„«»「」『』‟＂〞〝'
 _BRACKETS = "()（）[]【】"
 
 

@@ -60,7 +60,9 @@ def word_odds(sources: Sequence[str], targets: Sequence[str], tgt: str) -> Float
             true = min(share, _MOST)
             chance = min(0.9, 1 - math.exp(-rate * len(present)))
             if chance < true:
-                total += math.log(chance / true) if not unique.isdisjoint(expected) else math.log((1 - chance) / (1 - true))
+                total += (
+                    math.log(chance / true) if not unique.isdisjoint(expected) else math.log((1 - chance) / (1 - true))
+                )
         result[index] = total
     return result
 

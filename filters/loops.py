@@ -68,7 +68,9 @@ def _powers() -> npt.NDArray[np.uint64]:
         return np.multiply.accumulate(np.full(1024, _MULTIPLIER, np.uint64))
 
 
-def _share(items: npt.NDArray[np.uint64], text_of: Ints, n_texts: int, longest: int, least: Callable[[int], int]) -> Floats:
+def _share(
+    items: npt.NDArray[np.uint64], text_of: Ints, n_texts: int, longest: int, least: Callable[[int], int]
+) -> Floats:
     """For each text the largest share, over periods, of items in repeated stretches."""
     total = np.bincount(text_of, minlength=n_texts)
     best = np.zeros(n_texts)

@@ -19,13 +19,24 @@ _LATIN = {
     "p": "P", "b": "P", "f": "P", "v": "V", "w": "V", "n": "N", "ñ": "N", "m": "M", "l": "L", "ł": "L", "r": "R",
     "ş": "C", "š": "C", "ž": "C", "č": "C", "ć": "C", "ç": "C", "ś": "C", "ź": "C", "ż": "C", "ğ": "K", "ř": "R", "ß": "C",
 }  # fmt: skip
-_CYRILLIC = dict(zip("кгґхчцшщжзсћђџјтдпбфвнмлр", "KKKKCCCCCCCCCC-TTPPPVNMLR", strict=True)) | {"љ": "L", "њ": "N", "ќ": "K", "ѓ": "K", "ў": "V"}
+_CYRILLIC = dict(zip("кгґхчцшщжзсћђџјтдпбфвнмлр", "KKKKCCCCCCCCCC-TTPPPVNMLR", strict=True)) | {
+    "љ": "L",
+    "њ": "N",
+    "ќ": "K",
+    "ѓ": "K",
+    "ў": "V",
+}
 _GREEK = dict(zip("κγχξτδθσςζψπβφνμλρ", "KKKKTTTCCCPPVPNMLR", strict=True))
-_ARABIC = dict(zip("كکقگغخجچشسصزژذظثتطدضٹڈپبفوونملر", "KKKKKKCCCCCCCCCCTTTTTTPPPVVNMLR", strict=True)) | {"ڑ": "R", "ں": "N"}
+_ARABIC = dict(zip("كکقگغخجچشسصزژذظثتطدضٹڈپبفوونملر", "KKKKKKCCCCCCCCCCTTTTTTPPPVVNMLR", strict=True)) | {
+    "ڑ": "R",
+    "ں": "N",
+}
 _HEBREW = dict(zip("קכךגחצץשסזטתדפףבונןמםלר", "KKKKKCCCCCTTTPPPVNNMMLR", strict=True))
 # The Brahmic blocks of ISCII order share their layout: consonants stand at the same places from 0x15 on.
-_BRAHMIC_ROW = "KKKKN" "CCCCN" "TTTTN" "TTTTNN" "PPPPM" "-RRLLLVCCC-"
+_BRAHMIC_ROW = "KKKKNCCCCNTTTTNTTTTNNPPPPM-RRLLLVCCC-"
 _BRAHMIC_BLOCKS = (0x0900, 0x0980, 0x0A00, 0x0A80, 0x0B00, 0x0B80, 0x0C00, 0x0C80, 0x0D00)
+_CHILLU = dict(zip("ൺൻർൽൾൿ", "NNRLLK", strict=True))
+_NASAL = "~"  # the dot that writes a nasal
 _KATAKANA = {
     "K": "カキクケコガギグゲゴ", "C": "サシスセソザジズゼゾチジツヅャュョ", "T": "タテトダデドッ", "N": "ナニヌネノン",
     "P": "パピプペポバビブベボハヒフヘホ", "M": "マミムメモ", "R": "ラリルレロ", "V": "ワヴウ",
@@ -36,7 +47,9 @@ _SPELLINGS = [(regex.compile(pattern), sound) for pattern, sound in (
     (r"sch|sh|ch|tch", "s"), (r"ph", "f"), (r"gh(?![aeiou])", ""), (r"ck", "k"), (r"c(?=[eiyéí])", "s"), (r"c", "k"),
     (r"(?<=[a-z])ti(?=[oa])", "s"), (r"(?<=[aeiou])w(?![aeiou])", ""), (r"wh", "w"), (r"\bkn", "n"), (r"\bwr", "r"), (r"dg", "j"),
 )]  # fmt: skip
-_NAME = regex.compile(r"(?<=[\p{Ll},;:)’'\"”\d-]\s)\p{Lu}[\p{Ll}]{3,}+(?![\p{L}])|(?<=\p{Lu}[\p{Ll}]{2,20}\s)\p{Lu}[\p{Ll}]{3,}+(?!\p{L})")
+_NAME = regex.compile(
+    r"(?<=[\p{Ll},;:)’'\"”\d-]\s)\p{Lu}[\p{Ll}]{3,}+(?![\p{L}])|(?<=\p{Lu}[\p{Ll}]{2,20}\s)\p{Lu}[\p{Ll}]{3,}+(?!\p{L})"
+)
 _DOUBLED = regex.compile(r"(.)\1+")
 # Capitalised in English, but translated everywhere.
 _NOT_NAMES = frozenset(
@@ -86,7 +99,13 @@ def _keys(name: str) -> tuple[str, ...]:
 
 def _heads(text: str) -> frozenset[str]:
     """The first three consonant classes of every word of a text."""
-    return frozenset(_DOUBLED.sub(r"\1", word)[:3] for word in text.lower().translate(_table()).split())
+    skeletons = text.lower().translate(_table()).split()
+    if any(_NASAL in word for word in skeletons):
+        # The dot is N, M before a labial (where English often writes one M only), or a nasal vowel.
+        skeletons = [
+            word.replace(_NASAL, sound) for word in skeletons for sound in (("", "N") if _NASAL in word else ("",))
+        ]
+    return frozenset(_DOUBLED.sub(r"\1", word)[:3] for word in skeletons)
 
 
 @lru_cache(maxsize=1)
@@ -94,13 +113,17 @@ def _table() -> dict[int, str]:
     """Every letter or mark of a known script as its class, "" for silent ones; other signs as a space."""
     from dsbuild.text import class_ranges
 
-    table: dict[int, str] = {code: "" for start, end in class_ranges(r"[\p{L}\p{M}\p{Cf}]") for code in range(start, end) if code < 0x3100}
-    table |= {code: " " for start, end in class_ranges(r"[\p{P}\p{S}\p{N}]") for code in range(start, end) if code < 0x3100}
+    table: dict[int, str] = {
+        code: "" for start, end in class_ranges(r"[\p{L}\p{M}\p{Cf}]") for code in range(start, end) if code < 0x3100
+    }
+    table |= {
+        code: " " for start, end in class_ranges(r"[\p{P}\p{S}\p{N}]") for code in range(start, end) if code < 0x3100
+    }
     for letters in (_LATIN, _CYRILLIC, _GREEK, _ARABIC, _HEBREW):
         table |= {ord(letter): sound.replace("-", "") for letter, sound in letters.items()}
     for block in _BRAHMIC_BLOCKS:
         table |= {block + 0x15 + place: sound.replace("-", "") for place, sound in enumerate(_BRAHMIC_ROW)}
-        table[block + 0x02] = ""
-    # Nasalisation before a consonant is written with a dot, before another nasal class it would be N or M.
+        table[block + 0x02] = _NASAL
+    table |= {ord(letter): sound for letter, sound in _CHILLU.items()}
     table |= {ord(letter): sound for sound, letters in _KATAKANA.items() for letter in letters}
     return table

@@ -19,7 +19,8 @@ from dsbuild.text import fold_digits
 _NUMBER = regex.compile(r"\p{Nd}++(?:[.,'’٬٫·\u00a0\u202f]\p{Nd}++|:\p{Nd}{2}(?!\p{Nd}))*+")
 # Translators convert these on purpose, so a number before one of them need not come back.
 _IMPERIAL = regex.compile(
-    r"\d[\s-]*+(?:inch|foot\b|feet\b|ft\b|mile|mph\b|yard|acre|pound|lbs?\b|ounce|oz\b|gallon|degree|°\s?F|fahrenheit|\d0s\b)", regex.IGNORECASE
+    r"\d[\s-]*+(?:inch|foot\b|feet\b|ft\b|mile|mph\b|yard|acre|pound|lbs?\b|ounce|oz\b|gallon|degree|°\s?F|fahrenheit|\d0s\b)",
+    regex.IGNORECASE,
 )
 _VULGAR = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅛": 0.125}
 _WORD = regex.compile(r"[\p{L}\p{M}\u200c\u200d]++(?:['’-][\p{L}\p{M}]++)*+")
@@ -28,6 +29,7 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 _CJK_NUMERAL = regex.compile(r"[〇一二三四五六七八九十百千零两兩]++")
 _CJK_DIGITS = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2, "兩": 2}
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
+_LONGEST = 40
 _GAP = regex.compile(r"[\s\u00a0-]*+")
 
 
@@ -57,6 +59,9 @@ def numbers(text: str, lang: str) -> Numbers:
     written, said = [], set()
     for found in _NUMBER.finditer(folded):
         values = _readings(found.group())
+        if not values:
+            written += [frozenset((float(part),)) for part in regex.findall(r"[0-9]++", found.group()[:_LONGEST])]
+            continue
         after = _GAP.match(folded, found.end())
         end = after.end() if after else found.end()
         scale = _scale_at(folded, end, scales)
@@ -67,8 +72,9 @@ def numbers(text: str, lang: str) -> Numbers:
         if ":" in found.group():
             values.add(float(found.group().split(":")[0]))  # half past two
         written.append(frozenset(values))
-        if len(values) == 1 and (value := next(iter(values))) <= 12:
-            said.add(value + 12)  # 3 p.m. and 15:00
+        hour = min(values)
+        if hour <= 24:
+            said.add(hour + 12 if hour <= 12 else hour - 12)  # 3 p.m. and 15:00
     said.update(value for character, value in _VULGAR.items() if character in folded)
     said.update(_said(folded, words, scales))
     said.update(_roman(found.group()) for found in _ROMAN.finditer(folded))
@@ -105,12 +111,14 @@ def _partner(number: frozenset[float], other: Numbers) -> bool:
 def _readings(text: str) -> set[float]:
     """The values that a number in digits may have, by the grouping and decimal conventions in use.
 
+    None for dates and versions ("10.06.2010"): their parts are numbers of their own.
+
     >>> sorted(_readings("1.234")), sorted(_readings("1,00,000.5")), sorted(_readings("12,5"))
     ([1.234, 1234.0], [100000.5], [12.5])
     """
     parts = regex.split(r"[^0-9]", text)
     marks = regex.findall(r"[^0-9]", text)
-    if len(text) > 40:
+    if len(text) > _LONGEST:
         # A table or a serial number: equal only to itself.
         return {float(zlib.crc32(text.encode()))}
     if not marks:
@@ -121,8 +129,7 @@ def _readings(text: str) -> set[float]:
         values.add(float("".join(parts)))
     if len(marks) == 1 or (marks[-1] != marks[-2] and len(set(marks[:-1])) == 1):
         values.add(float("".join(parts[:-1]) + "." + parts[-1]))
-    # Dates, versions and times: the parts taken together, without leading zeros.
-    return values or {float(int("".join(part.lstrip("0") or "0" for part in parts)))}
+    return values
 
 
 def _scale_at(text: str, start: int, scales: dict[str, float]) -> float | None:
@@ -148,9 +155,13 @@ def _said(text: str, words: dict[str, float], scales: dict[str, float]) -> set[f
         value = words.get(found.group())
         if value is None and "-" in found.group():
             pieces = [words.get(piece) for piece in found.group().split("-")]
-            value = float(sum(piece for piece in pieces if piece)) if all(piece is not None for piece in pieces) else None
+            value = (
+                float(sum(piece for piece in pieces if piece)) if all(piece is not None for piece in pieces) else None
+            )
         scale = scales.get(found.group())
         near = found.start() - end <= 3
+        if scale is not None and text[max(0, found.start() - 2) : found.start()].strip()[-1:].isdigit():
+            continue  # part of a number in digits
         if value is not None:
             said.add(value)
             run = run + value if run is not None and near and run % 10 == 0 and value < 100 else value
@@ -169,7 +180,12 @@ def _said(text: str, words: dict[str, float], scales: dict[str, float]) -> set[f
 
 def _roman(text: str) -> float:
     values = [_ROMAN_VALUES[character] for character in text]
-    return float(sum(-value if any(after > value for after in values[index + 1 : index + 2]) else value for index, value in enumerate(values)))
+    return float(
+        sum(
+            -value if any(after > value for after in values[index + 1 : index + 2]) else value
+            for index, value in enumerate(values)
+        )
+    )
 
 
 def _cjk(text: str) -> float:

@@ -94,7 +94,11 @@ class Priors:
 
     def _known(self, src: str, tgt: str) -> PairPrior | None:
         facts = self._facts["pairs"].get(f"{src}-{tgt}")
-        return None if facts is None else PairPrior(tuple(facts["mean"]), tuple(facts["variance"]), facts["n"], facts["source"])
+        return (
+            None
+            if facts is None
+            else PairPrior(tuple(facts["mean"]), tuple(facts["variance"]), facts["n"], facts["source"])
+        )
 
     def _fallback(self, src: str, tgt: str) -> PairPrior:
         """The mean over languages of the same script, or over all, of one side with English; spread wider."""
@@ -108,7 +112,9 @@ class Priors:
         variances = np.array([prior.variance for prior in found])
         mean, variance = means.mean(axis=0), np.median(variances, axis=0) * _WIDER
         between = float(means[:, 0].var())
-        return PairPrior((float(mean[0]), float(mean[1])), (float(variance[0]) + between, float(variance[1])), 0, f"fallback: {kind}")
+        return PairPrior(
+            (float(mean[0]), float(mean[1])), (float(variance[0]) + between, float(variance[1])), 0, f"fallback: {kind}"
+        )
 
     def _partners(self) -> list[str]:
         return [key.removeprefix(f"{_PIVOT}-") for key in self._facts["pairs"] if key.startswith(f"{_PIVOT}-")]

@@ -92,6 +92,7 @@ def test_the_ladder_and_the_engine_share_their_placeholders(parts) -> None:
 def test_lost_and_doubled_items_are_told() -> None:
     assert unmask("<1> में", ("Zorgon", "1954")) == ("Zorgon में", ("1954",))
     assert unmask("<1> <1>", ("Zorgon",))[1]
+    assert unmask("<2> में", ())[1] == ("<2>",)
     assert unmask("( < 1 > )", ("5",)) == ("(5)", ())
 
 
@@ -208,7 +209,7 @@ def test_translation(capsys) -> None:
         "Zorgon",
         "",
         "a " * 150,
-        " Zorg and".join("123456789ab"),
+        " and ".join(map(str, range(11))),
     ]
     batch = [Request(text, "en", lang) for lang in ("hi", "mr", "ta") for text in texts]
     ((index, outputs),) = engine.translate_batches([batch])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -50,7 +51,9 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handle.close()
+        # Entries are flushed as they are added: what a failing close still holds is one that `add` has refused.
+        with contextlib.suppress(OSError):
+            self._handle.close()
 
     def add(self, key: str, value: Any) -> None:
         """Append one entry; it is in the file when this returns."""

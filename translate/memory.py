@@ -108,8 +108,8 @@ class MemoryEngine:
     def _index(self) -> sqlite3.Connection:
         if self._base is not None:
             return self._base
-        self._folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
         try:
+            self._folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
             base = sqlite3.connect(Path(self._folder.name) / "pairs.sqlite")
             with closing(base.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = OFF")
@@ -124,9 +124,9 @@ class MemoryEngine:
                 )
                 cursor.executemany("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?)", rows)
             base.commit()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, FileNotFoundError) as error:
             raise StoreError(
-                f"{self._folder.name}: cannot index {self.file} ({error}); free some space, or set TMPDIR to another folder"
+                f"{self.file}: no index of it can be written to the temporary folder ({error}); free some space, or set TMPDIR to another one"
             ) from error
         self._base = base
         return base

@@ -174,7 +174,7 @@ class MiniEngine:
 
     def _translate(self, batch: Sequence[Request]) -> list[Output]:
         outputs: dict[int, Output] = {}
-        groups: dict[tuple[str, int], list[_Query]] = {}
+        groups: dict[tuple[str, int, int], list[_Query]] = {}
         for position, request in enumerate(batch):
             masked, pieces = self._encode(request.text, request.tgt)
             limit = self.capabilities.max_tokens or 0
@@ -191,10 +191,12 @@ class MiniEngine:
                     "", "length", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error
                 )
             else:
-                groups.setdefault((request.tgt, request.beam or self._beam), []).append(
+                groups.setdefault((request.tgt, request.beam or self._beam, len(masked.items)), []).append(
                     _Query(position, masked, pieces)
                 )
-        running = [(queries, self._submit(tgt, beam, queries)) for (tgt, beam), queries in groups.items()]
+        running = [
+            (queries, self._submit(tgt, beam, n_items, queries)) for (tgt, beam, n_items), queries in groups.items()
+        ]
         for queries, futures in running:
             for query, future in zip(queries, futures, strict=True):
                 try:
@@ -207,7 +209,8 @@ class MiniEngine:
                     outputs[query.position] = self._choose(query, result)
         return [outputs[position] for position in range(len(batch))]
 
-    def _submit(self, tgt: str, beam: int, queries: Sequence[_Query]) -> list[Any]:
+    def _submit(self, tgt: str, beam: int, n_items: int, queries: Sequence[_Query]) -> list[Any]:
+        """Start decoding queries with as many items; placeholders that they do not hold cannot be said."""
         futures: list[Any] = self._held["translator"].translate_batch(
             [query.pieces for query in queries],
             [[f"__{tgt}__"]] * len(queries),
@@ -216,7 +219,7 @@ class MiniEngine:
             length_penalty=1.0,
             max_input_length=0,
             max_decoding_length=max(_room(query) for query in queries),
-            suppress_sequences=self._held["refused"][tgt],
+            suppress_sequences=[*self._held["refused"][tgt], *([symbol] for symbol in SYMBOLS[n_items:])],
             return_scores=True,
             return_end_token=True,
             asynchronous=True,
