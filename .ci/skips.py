@@ -4,7 +4,11 @@ import re
 import sys
 from pathlib import Path
 
-allowed = [line.strip() for line in (Path(__file__).parent / "skips.txt").read_text().splitlines() if line.strip() and not line.startswith("#")]
+allowed = [
+    line.strip()
+    for line in (Path(__file__).parent / "skips.txt").read_text().splitlines()
+    if line.strip() and not line.startswith("#")
+]
 skipped = re.findall(r"^SKIPPED \[\d+\] (\S+?):? (.*)$", Path(sys.argv[1]).read_text(), re.MULTILINE)
 unknown = [f"{place}: {reason}" for place, reason in skipped if not any(part in reason for part in allowed)]
 for place, reason in skipped:

@@ -11,16 +11,27 @@ wheel = Path(sys.argv[1]).resolve()
 names = zipfile.ZipFile(wheel).namelist()
 tops = {name.split("/")[0] for name in names}
 assert all(top == "dsbuild" or top.startswith("dsbuild-") for top in tops), f"stray top-level names: {tops}"
-for needed in ("py.typed", "languages.tsv", "filters/lid.176.ftz", "cards/card.md.jinja", "builders/sample_corpus.jsonl", "translate/mini/model.bin"):
+for needed in (
+    "py.typed",
+    "languages.tsv",
+    "filters/lid.176.ftz",
+    "cards/card.md.jinja",
+    "builders/sample_corpus.jsonl",
+    "translate/mini/model.bin",
+):
     assert f"dsbuild/{needed}" in names, f"the wheel lacks {needed}"
 with tempfile.TemporaryDirectory() as folder:
     venv.create(folder, with_pip=True)
     python = Path(folder) / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True, cwd=folder)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True, cwd=folder
+    )
     packages = "import dsbuild, dsbuild.builders, dsbuild.translate, dsbuild.project, dsbuild.filters, dsbuild.cards"
     subprocess.run([python, "-c", packages], check=True, cwd=folder)
     without_torch = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
     subprocess.run([python, "-c", without_torch], check=True, cwd=folder)
-    for arguments in (["list", "engines"], ["translate", "--src", "msmarco-sample", "--langs", "hi", "--engine", "mini", "--limit", "20", "--out", "out"]):
-        subprocess.run([Path(folder) / "bin" / "dsbuild", *arguments], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    dsbuild = Path(folder) / "bin" / "dsbuild"
+    subprocess.run([dsbuild, "list", "engines"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    sample = ["--src", "msmarco-sample", "--langs", "hi", "--engine", "mini", "--limit", "20", "--out", "out"]
+    subprocess.run([dsbuild, "translate", *sample], check=True, cwd=folder, stdout=subprocess.DEVNULL)
 print(f"{wheel.name}: installs, imports and runs without torch")

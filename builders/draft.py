@@ -125,7 +125,8 @@ def _parts(rows: Rows, lang: str, table: str, schema: pa.Schema) -> Iterator[rel
             schema,
             count,
             rows.of_split(split),
-            config,
+            # `datasets` cannot open a split without rows: the file is there, and no configuration names it.
+            config if count else "",
             table,
             lang,
         )
@@ -256,9 +257,7 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
                     elif row["outcome"] == "repaired":
                         repaired.add(row["id"])
             extra = [
-                row
-                for path in _paths(progress, "cascade", f"{lang}.{table}")
-                for row in parquet.read(path).to_pylist()
+                row for path in _paths(progress, "cascade", f"{lang}.{table}") for row in parquet.read(path).to_pylist()
             ]
             reasons.update(row["rule"] for row in extra)
             lost.update(row["id"] for row in extra)

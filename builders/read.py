@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dsbuild.builders.source import Source, SourceFacts
 from dsbuild.builders.validate import OnMissing, check_tables
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 from dsbuild.tables import RETRIEVAL, RETRIEVAL_TABLES, RetrievalTable
+
+# Rows of a table whose language is looked at, and how much of each; the score (0-1) below which a text is called foreign.
+_MAX_IDENTIFIED = 10_000
+_IDENTIFIED_CHARS = 1_000
+_MIN_LANGUAGE_SCORE = 0.2
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class ReadSource:
 class CheckSource:
     """Check the tables as one set: ids stand once, judgements name rows that are there.
 
-    Judgements that do not are an error, or with `on_missing="drop"` are left out, each with a verdict `orphaned`.
+    Texts that seem to be in another language than said are told of and get a verdict `flagged`; they stay. Of a longer table
+    10,000 rows are looked at, evenly spread. Judgements that name a missing row are an error, or with `on_missing="drop"`
+    are left out, each with a verdict `orphaned`.
     """
 
     lang: str
@@ -92,12 +100,41 @@ class CheckSource:
         n_qrels = findings.n_rows["qrels"]
         n_gone = findings.orphaned.num_rows
         warnings = [f"{warned.table}: {warned.text}" for warned in findings.warnings]
+        for table, column in (("corpus", "doc_id"), ("queries", "query_id")):
+            looked, foreign = self._foreign(tables[table], column)
+            if foreign:
+                warnings.append(
+                    f"{table}: {len(foreign)} of {looked} rows looked at seem to be in another language than {self.lang}, "
+                    f"first {next(iter(foreign))!r}"
+                )
+            verdicts += [
+                verdict(table, self.lang, row_id, self.name, "flagged", "source_language", value=score, op="<",
+                        threshold=_MIN_LANGUAGE_SCORE, threshold_source="default")
+                for row_id, score in foreign.items()
+            ]  # fmt: skip
         return Result(
             {"qrels": self._kept(tables["qrels"], missing)},
             verdicts,
             Counts(n_qrels, n_qrels - n_gone, n_gone),
             {"warnings": warnings},
         )
+
+    def _foreign(self, rows: Shards, column: str) -> tuple[int, dict[str, float]]:
+        """How many rows were looked at, evenly over the table, and the score of each that seems to be in another language."""
+        from dsbuild.filters.language import LanguageId
+
+        identify = LanguageId()
+        step = max(1, -(-sum(pq.read_metadata(path).num_rows for path in rows.paths) // _MAX_IDENTIFIED))
+        looked, foreign = 0, {}
+        for shard in rows:
+            chosen = shard.select([column, "text"]).take(pa.array(range(0, shard.num_rows, step), pa.int64()))
+            texts = [text[:_IDENTIFIED_CHARS] for text in chosen["text"].to_pylist()]
+            scores = identify.evidence(texts, self.lang).to_pylist()
+            looked += len(scores)
+            for row_id, score in zip(chosen[column].to_pylist(), scores, strict=True):
+                if score is not None and score < _MIN_LANGUAGE_SCORE:
+                    foreign[row_id] = score
+        return looked, foreign
 
     def _kept(self, qrels: Shards, missing: Mapping[tuple[str, str], Any]) -> Iterator[Shard]:
         for shard in qrels:

@@ -114,9 +114,8 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     Raises before any work: unknown language, engine, option or column; a source that cannot be read; a direction that
     the engine does not serve; a glossary that is not one.
     """
-    from dsbuild.filters.decide import load_thresholds
-
     from dsbuild.builders.source import open_source
+    from dsbuild.filters.decide import load_thresholds
     from dsbuild.translate.glossary import load_glossary
 
     if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):

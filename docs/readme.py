@@ -27,7 +27,9 @@ VOLATILE = re.compile(r" *\d[\d,]*\.\d+\b")
 def run(command: str, folder: Path) -> str:
     """The standard output of a command; a command that fails by more than a usage error stops the script."""
     arguments = [sys.executable, "-m", *shlex.split(command)]
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "150"})
+    done = subprocess.run(
+        arguments, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "150"}
+    )
     if done.returncode not in (0, 2):
         raise SystemExit(f"{command}: exit {done.returncode}\n{done.stderr}")
     text = done.stdout if done.returncode == 0 else done.stderr
@@ -60,7 +62,11 @@ def main() -> int:
                     wrong += 1
                     if options.check:
                         print(f"{page.relative_to(ROOT)}: `{command}` prints something else now:")
-                        print("".join(difflib.unified_diff(shown.splitlines(True), real.splitlines(True), "shown", "real")))
+                        print(
+                            "".join(
+                                difflib.unified_diff(shown.splitlines(True), real.splitlines(True), "shown", "real")
+                            )
+                        )
                     else:
                         shown = real
                 pieces += [text[position : block.start()], f"```console\n$ {command}\n{shown}```"]

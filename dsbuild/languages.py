@@ -61,6 +61,7 @@ class Language:
         return tuple(part for script in self.scripts for part in _UNICODE_SCRIPTS.get(script, (script,)))
 
 
+@lru_cache(maxsize=1024)
 def get(code: str) -> Language:
     """The language of a BCP-47 code, whatever its case; withdrawn codes and zh-CN, zh-TW are understood.
 

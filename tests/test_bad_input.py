@@ -18,7 +18,9 @@ import pytest
 from dsbuild import parquet
 from dsbuild.errors import StoreError
 from dsbuild.translate.journal import Journal
-from tests.small_set import DOCS, QRELS, QUERIES, RIVER, ROOT, cli, digests, rows, translate, write_memory, write_set
+from tests.small_set import (
+    DOCS, QRELS, QUERIES, RIVER, ROOT, WOOL, cli, digests, rows, said, translate, write_memory, write_set,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,23 @@ def test_a_line_of_two_megabytes_and_an_empty_text_are_legal(tmp_path: Path) -> 
     kept = {row["doc_id"]: row["text"] for row in rows(tmp_path / "out", "hi-corpus/*")}
     assert kept["d7"] == ""
     assert kept["long"].count("।") == long.count(".")
+
+
+def test_passages_in_another_language_than_said(tmp_path: Path, finished: Path) -> None:
+    """They are told of and flagged; a whole set in another language does not pass in silence either."""
+    docs = [*DOCS, ("ta1", "", said(RIVER, "ta")), ("es1", "", f"{said(RIVER, 'es')} {said(WOOL, 'es')}")]
+    source = write_set(tmp_path / "set", docs)
+    code, _, err = cli(*translate(tmp_path, source, finished / "memory.tsv", langs="hi"))
+    assert code == 0, err
+    assert "corpus: 2 of 11 rows looked at seem to be in another language than en, first 'ta1'" in err
+    found = [row for row in rows(tmp_path / "out", "dropped/verdicts*") if row["rule"] == "source_language"]
+    assert [(row["table"], row["lang"], row["id"], row["outcome"]) for row in found] == [
+        ("corpus", "en", "ta1", "flagged"),
+        ("corpus", "en", "es1", "flagged"),
+    ]
+    told = cli("explain", tmp_path / "out", "--id", "ta1")[1]
+    assert "failed by missing" in told
+    assert "flagged by source_language" in told
 
 
 @pytest.mark.parametrize("kind", ["empty", "transformers", "file", "absent"])

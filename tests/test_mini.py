@@ -240,3 +240,66 @@ def test_translation(capsys) -> None:
 @there
 def test_the_card_is_there() -> None:
     assert "demonstration model" in card()
+
+
+def test_batches_hold_every_example_once_within_the_limit() -> None:
+    pytest.importorskip("torch")
+    from dsbuild.translate.mini.batches import Drawing, Example, Stock, batched
+    from dsbuild.translate.mini.vocabulary import EOS
+
+    examples = [Example([20 + size] * size, ([40 + size] * size, [60] * (size + 1))) for size in range(1, 20)]
+    batches = batched(examples, ("hi", "mr"), {"hi": 13, "mr": 14}, 120)
+    rows = [tuple(row.tolist()) for batch in batches for row in batch.sources]
+    assert sorted(sum(piece > EOS for piece in row) for row in rows) == list(range(1, 20))
+    assert all(batch.sources.numel() + batch.inputs.numel() <= 120 for batch in batches)
+    assert all(set(batch.inputs[0, :, 0].tolist()) == {13} for batch in batches)
+    drawn = [
+        Drawing(
+            [Stock("hand", ("hi", "mr"), 1.0, examples)],
+            {"hi": 13, "mr": 14},
+            [4, 5],
+            seed=3,
+            max_tokens=120,
+            chunk_tokens=500,
+        )
+        for _ in range(2)
+    ]
+    assert all(bool((drawn[0].take().labels == drawn[1].take().labels).all()) for _ in range(5))
+
+
+def test_the_loss_and_the_network_are_those_of_m2m100() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from dsbuild.translate.mini.model import Network, Shape, Table, greedy, to_transformers
+
+    torch.manual_seed(1)
+    shape = Shape(40, width=16, inner=32, heads=2, encoder_layers=2, decoder_layers=1)
+    network = Network(shape, 0.0)
+    ids = [2, *range(20, 40)]
+    table = Table.make("hi", 5, ids, 40)
+    sources, inputs = torch.tensor([[7, 8, 9, 2], [6, 2, 1, 1]]), torch.tensor([[[5, 21, 22], [5, 30, 1]]])
+    labels = torch.tensor([[[21, 22, 2], [30, 2, 1]]])
+    (loss,) = network.losses(sources, inputs, labels, [table], 0.1)
+    slopes = torch.autograd.grad(loss, list(network.parameters()))
+    model = to_transformers(shape, network.state_dict())
+    logits = model(input_ids=sources, attention_mask=(sources != 1).long(), decoder_input_ids=inputs[0]).logits[
+        ..., ids
+    ]
+    wanted = torch.nn.functional.cross_entropy(
+        logits[labels[0] != 1], table.places[labels[0][labels[0] != 1]], label_smoothing=0.1, reduction="sum"
+    )
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    theirs = torch.autograd.grad(wanted, [model.get_input_embeddings().weight])[0]
+    assert torch.allclose(slopes[0], theirs, atol=1e-4)
+    assert set(greedy(network, [7, 8, 2], table, 5)) <= set(ids)
+
+
+def test_a_stopped_process_loses_no_training_time() -> None:
+    pytest.importorskip("torch")
+    from dsbuild.translate.mini.training import Clock
+
+    clock = Clock()
+    for _ in range(20):
+        clock.add(1.0)
+    clock.add(600.0)
+    assert clock.active == pytest.approx(28.0)

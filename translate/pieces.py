@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dsbuild.errors import EngineError
+from dsbuild.stage import UNIT_SEGMENTS
 from dsbuild.translate.model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class PieceTokenizer:
         self.max_tokens = min(limits, default=None)
         self.source_spm: SentencePieceProcessor = load_spm(folder.need_file(*self.spm_names))
         self.target_spm = self.source_spm
+        self._cut = lru_cache(maxsize=2 * UNIT_SEGMENTS)(self._encode)
+
+    def _encode(self, text: str) -> tuple[str, ...]:
+        return tuple(self.source_spm.encode(text, out_type=str))
 
     @cached_property
     def specials(self) -> frozenset[str]:
@@ -86,7 +91,10 @@ class PieceTokenizer:
 
     def pieces(self, text: str) -> list[str]:
         """Pieces of a text; one that would be read as a special token is broken into its characters."""
-        found: list[str] = self.source_spm.encode(text, out_type=str)
+        # Texts are counted, batched and then translated: without the cache each would be cut three times.
+        found = self._cut(text)
+        if self.specials.isdisjoint(found):
+            return list(found)
         return [part for piece in found for part in ([piece] if piece not in self.specials else list(piece))]
 
     def finished(self, tokens: list[str], prefix: Sequence[str] = ()) -> Encoded:
@@ -95,14 +103,16 @@ class PieceTokenizer:
         automatic = self.folder.adds_source_eos
         if not automatic:
             tokens = [*tokens, self.folder.eos]
-        unknown = tuple(token for token in tokens if token not in vocabulary)
+        known = vocabulary.issuperset(tokens)
+        unknown = () if known else tuple(token for token in tokens if token not in vocabulary)
         return Encoded(tokens, list(prefix), len(tokens) + automatic, unknown)
 
     def decode(self, tokens: Sequence[str], encoded: Encoded) -> Decoded:
         """Join the pieces, unknown ones copied from the source."""
-        filled, error = fill_unknown(
-            [t for t in tokens if t == self.folder.unk or t not in self.specials], self.folder.unk, encoded
-        )
+        if self.specials.isdisjoint(tokens):
+            return Decoded(join_pieces(self.target_spm, tokens))
+        unk = self.folder.unk
+        filled, error = fill_unknown([t for t in tokens if t == unk or t not in self.specials], unk, encoded)
         return Decoded(join_pieces(self.target_spm, filled), error)
 
     def refuse(self, lang: str, token: str) -> EngineError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -148,11 +148,9 @@ class _Climb:
             if not todo:
                 break
             attempts = dict(zip(todo, self.ladder.attempts(rung, [texts[index] for index in todo]), strict=True))
-            outputs = self._ask(rung, {index: attempt for index, attempt in attempts.items() if attempt is not None})
-            for index, answered in outputs.items():
-                attempt = attempts[index]
-                assert attempt is not None
-                outcome = self.ladder.judge(texts[index], attempt, answered)
+            asked = {index: attempt for index, attempt in attempts.items() if attempt is not None}
+            for index, answered in self._ask(rung, asked):
+                outcome = self.ladder.judge(texts[index], asked[index], answered)
                 if outcome.rule:
                     # What went wrong at first is the reason; later rungs ask in ways that the engine knows less well.
                     failed.setdefault(index, outcome)
@@ -164,25 +162,36 @@ class _Climb:
             todo = [index for index in todo if index not in fresh]
         return fresh, {index: failed[index] for index in todo}
 
-    def _ask(self, rung: str, attempts: Mapping[int, Attempt]) -> dict[int, list[Output]]:
-        """The outputs of every query of the attempts, in order, from the journal or the engine."""
+    def _ask(self, rung: str, attempts: Mapping[int, Attempt]) -> Iterator[tuple[int, list[Output]]]:
+        """The outputs of every query of an attempt, in order, from the journal or the engine.
+
+        An attempt is yielded as soon as it is whole, so that it is judged while the engine works on the next.
+        """
         queries = [(index, query) for index, attempt in attempts.items() for query in attempt.queries()]
         batches = self._batches([query for _, query in queries])
         keys = [
             f"{self.engine.name}/{rung}/{number}/{self._batch_id(queries, batch)}"
             for number, batch in enumerate(batches)
         ]
+        answers: dict[int, Output] = {}
+        places: dict[int, list[int]] = {index: [] for index in attempts}
+        for place, (index, _) in enumerate(queries):
+            places[index].append(place)
+        yield from ((index, []) for index, own in places.items() if not own)
+
+        def whole(number: int) -> Iterator[tuple[int, list[Output]]]:
+            answers.update(zip(batches[number], unpack(self.journal.entries[keys[number]]), strict=True))
+            for index in dict.fromkeys(queries[place][0] for place in batches[number]):
+                if all(place in answers for place in places[index]):
+                    yield index, [answers.pop(place) for place in places[index]]
+
         missing = [number for number, key in enumerate(keys) if key not in self.journal.entries]
+        for number in sorted(set(range(len(batches))) - set(missing)):
+            yield from whole(number)
         requests = [[queries[place][1].request for place in batches[number]] for number in missing]
         for done, outputs in self.engine.translate_batches(requests) if requests else ():
             self.journal.add(keys[missing[done]], pack(outputs))
-        answers: dict[int, Output] = {}
-        for key, batch in zip(keys, batches, strict=True):
-            answers |= dict(zip(batch, unpack(self.journal.entries[key]), strict=True))
-        collected: dict[int, list[Output]] = {index: [] for index in attempts}
-        for place, (index, _) in enumerate(queries):
-            collected[index].append(answers[place])
-        return collected
+            yield from whole(missing[done])
 
     def _batch_id(self, queries: Sequence[tuple[int, Query]], batch: Sequence[int]) -> str:
         return digest(*(f"{queries[place][1].request.beam}\n{queries[place][1].request.text}" for place in batch))

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .grammar import Filler, Pattern, Sentence, Slot
-from .lexicon import Adjective, Lexicon, Noun, Verb, Word
-from .phrases import DETERMINERS, HUMAN, PRONOUNS, Phrase
+from dsbuild.translate.mini.grammar import Filler, Pattern, Sentence, Slot
+from dsbuild.translate.mini.lexicon import Adjective, Lexicon, Noun, Verb, Word
+from dsbuild.translate.mini.phrases import DETERMINERS, HUMAN, PRONOUNS, Phrase
 
 Entry = Noun | Verb | Adjective | Word
 _ORDER = {"v": 0, "p": 1, "n": 1, "s": 1, "o": 1, "k": 2, "a": 2, "w": 3, "num": 3}
@@ -60,7 +60,9 @@ class Drawer:
                 wanted = set(self.lexicon.nouns_in)
             away = {name[1:] for name in names if name.startswith("-")}
             away_nouns = {noun.en for noun in self.lexicon.nouns_of(frozenset(away))} | away
-            self._nouns[names] = [noun for noun in self.lexicon.nouns_of(frozenset(wanted)) if noun.en not in away_nouns]
+            self._nouns[names] = [
+                noun for noun in self.lexicon.nouns_of(frozenset(wanted)) if noun.en not in away_nouns
+            ]
         return self._nouns[names]
 
     def adjectives_for(self, noun: Noun) -> list[Adjective]:
@@ -69,7 +71,10 @@ class Drawer:
             self._fits[noun.en] = [
                 adjective
                 for adjective in self.lexicon.adjectives
-                if (noun.classes & self.uses.get(adjective.en, frozenset()) or "=" + noun.en in self.uses.get(adjective.en, frozenset()))
+                if (
+                    noun.classes & self.uses.get(adjective.en, frozenset())
+                    or "=" + noun.en in self.uses.get(adjective.en, frozenset())
+                )
                 and noun.en not in self.bad.get(adjective.en, frozenset())
                 and not noun.classes & self.bad.get(adjective.en, frozenset())
                 and not set(adjective.en.split()) & set(noun.en.split())
@@ -80,7 +85,9 @@ class Drawer:
         """List the verbs that a verb slot takes."""
         if slot not in self._verbs:
             listed = {name for name in slot.names if name in self.lexicon.verb_of}
-            chosen = [self.lexicon.verb_of[name] for name in sorted(listed)] or [verb for verb in self.lexicon.verbs if verb.frame in slot.names]
+            chosen = [self.lexicon.verb_of[name] for name in sorted(listed)] or [
+                verb for verb in self.lexicon.verbs if verb.frame in slot.names
+            ]
             self._verbs[slot] = [verb for verb in chosen if self._verb_fits(verb, slot)]
         return self._verbs[slot]
 
@@ -100,7 +107,10 @@ class Drawer:
         if verb.extra.get("subj") == "it" or ("be" in slot.flags and not verb.en.startswith("be ")):
             return False
         if "pass" in slot.flags:
-            marked = any(verb.extra.get(language, next(iter(_WRAPPED_MARKERS))) not in _WRAPPED_MARKERS for language in ("hi", "mr", "ta"))
+            marked = any(
+                verb.extra.get(language, next(iter(_WRAPPED_MARKERS))) not in _WRAPPED_MARKERS
+                for language in ("hi", "mr", "ta")
+            )
             return not marked and verb.extra.get("pass") != "no"
         return "plain" not in slot.flags or not any(key.endswith(("_subj", "_agr")) for key in verb.extra)
 
@@ -112,7 +122,11 @@ class Drawer:
         forced = isinstance(focus, Adjective) and focus in self.adjectives_for(noun)
         wants = "A" in slot.flags or ("a" in slot.flags and (forced or self.rng.random() < 0.3))
         if wants and not noun.proper:
-            fitting = [adjective for adjective in self.adjectives_for(noun) if "p" not in self.flags.get(adjective.en, frozenset())]
+            fitting = [
+                adjective
+                for adjective in self.adjectives_for(noun)
+                if "p" not in self.flags.get(adjective.en, frozenset())
+            ]
             if fitting:
                 chosen = focus if forced and isinstance(focus, Adjective) and focus in fitting else self.least(fitting)
                 if isinstance(chosen, Adjective):
@@ -123,7 +137,11 @@ class Drawer:
                 usable = [d for d in usable if d.en in ("this", "your", "our")]
             phrase.determiner = self.rng.choice(usable) if usable else None
         if "c" in slot.flags and not phrase.determiner and self.rng.random() < 0.15:
-            same = [other for other in peers if other.classes & noun.classes and other is not noun and other.proper == noun.proper]
+            same = [
+                other
+                for other in peers
+                if other.classes & noun.classes and other is not noun and other.proper == noun.proper
+            ]
             if same:
                 other = self.least(same)
                 if isinstance(other, Noun):
@@ -168,7 +186,9 @@ class Drawer:
             for name in slot.options.get(option, frozenset()):
                 model = fillers.get(name)
                 if isinstance(model, Phrase):
-                    candidates = [noun for noun in candidates if bool(noun.classes & model.noun.classes - _BROAD) == shared]
+                    candidates = [
+                        noun for noun in candidates if bool(noun.classes & model.noun.classes - _BROAD) == shared
+                    ]
         noun = self.least(candidates)
         return self._phrase(noun, slot, focus, candidates) if isinstance(noun, Noun) else None
 
@@ -179,9 +199,17 @@ class Drawer:
             phrase = fillers.get(target)
             candidates = self.adjectives_for(phrase.noun) if isinstance(phrase, Phrase) else []
         else:
-            candidates = [a for a in self.lexicon.adjectives if a.kind in slot.names or a.en in slot.names or a.en in self._set_members(slot.names)]
+            candidates = [
+                a
+                for a in self.lexicon.adjectives
+                if a.kind in slot.names or a.en in slot.names or a.en in self._set_members(slot.names)
+            ]
         taken = [filler for filler in fillers.values() if isinstance(filler, Adjective)]
-        candidates = [a for a in candidates if all(a is not t and a.antonym != t.en and t.antonym != a.en and a.kind != t.kind for t in taken)]
+        candidates = [
+            a
+            for a in candidates
+            if all(a is not t and a.antonym != t.en and t.antonym != a.en and a.kind != t.kind for t in taken)
+        ]
         for flag in ("n", "x", "p"):
             if "no" + flag in slot.flags:
                 candidates = [a for a in candidates if flag not in self.flags.get(a.en, frozenset())]
@@ -202,7 +230,11 @@ class Drawer:
         members = self._set_members(slot.names)
         away = {name[1:] for name in slot.names if name.startswith("-")}
         away |= self._set_members(away)
-        return [word for word in [*found, *(w for w in self.lexicon.words if w.en in members or w.en in slot.names)] if word.en not in away]
+        return [
+            word
+            for word in [*found, *(w for w in self.lexicon.words if w.en in members or w.en in slot.names)]
+            if word.en not in away
+        ]
 
     def _number(self, slot: Slot) -> str:
         """Draw a number in digits: year, pct, dec, or low-high with an optional step."""
@@ -221,13 +253,19 @@ class Drawer:
         fillers: dict[str, Filler] = {}
         described = {slot.argument.lstrip(">") for slot in pattern.slots.values() if slot.kind == "a"}
         for slot in sorted(pattern.slots.values(), key=lambda s: (_ORDER[s.kind], s.argument.startswith(">"), s.name)):
-            if slot.optional and self.rng.random() > 0.35 and not (isinstance(focus, Word) and focus in self.words(slot)):
+            if (
+                slot.optional
+                and self.rng.random() > 0.35
+                and not (isinstance(focus, Word) and focus in self.words(slot))
+            ):
                 fillers[slot.name] = None
             elif slot.kind == "v":
                 fillers[slot.name] = self._verb(pattern, slot, focus)
             elif slot.kind in ("n", "s", "o"):
                 suits = slot.name in described or slot.flags & {"a", "A"}
-                fillers[slot.name] = self._noun(slot, fillers, focus if suits or not isinstance(focus, Adjective) else None)
+                fillers[slot.name] = self._noun(
+                    slot, fillers, focus if suits or not isinstance(focus, Adjective) else None
+                )
             elif slot.kind == "p":
                 fillers[slot.name] = self.rng.choice([pronoun for pronoun in PRONOUNS if pronoun.en in slot.names])
             elif slot.kind == "k":
@@ -248,8 +286,16 @@ class Drawer:
         if isinstance(focus, Verb) and focus in verbs:
             return focus
         if isinstance(focus, Noun):
-            roles = [role for role in ("s", "o") if any(s.kind == role and s.name[1:] == slot.name[1:] for s in pattern.slots.values())]
-            able = [verb for verb in verbs if any(focus.classes & (verb.subj_class if role == "s" else verb.obj_class) for role in roles)]
+            roles = [
+                role
+                for role in ("s", "o")
+                if any(s.kind == role and s.name[1:] == slot.name[1:] for s in pattern.slots.values())
+            ]
+            able = [
+                verb
+                for verb in verbs
+                if any(focus.classes & (verb.subj_class if role == "s" else verb.obj_class) for role in roles)
+            ]
             verbs = able or verbs
         chosen = self.least(verbs)
         if not isinstance(chosen, Verb):
@@ -264,7 +310,11 @@ class Drawer:
         names: set[str] = set()
         for cls in sorted(phrase.noun.classes):
             names.update(self.sets.get(f"kind:{cls}", []))
-        nouns = [self.lexicon.noun_of[name] for name in sorted(names) if name in self.lexicon.noun_of and name != phrase.noun.en]
+        nouns = [
+            self.lexicon.noun_of[name]
+            for name in sorted(names)
+            if name in self.lexicon.noun_of and name != phrase.noun.en
+        ]
         noun = self.least(nouns)
         if not isinstance(noun, Noun):
             raise NoFiller
@@ -297,7 +347,19 @@ class Drawer:
         if slot.kind == "a" and slot.argument.startswith(">"):
             noun_slot = pattern.slots[slot.argument.lstrip(">")]
             blocked = any("no" + flag in slot.flags for flag in self.flags.get(adjective.en, frozenset()))
-            return not blocked and noun_slot.kind == "n" and any(adjective in self.adjectives_for(noun) for noun in self.nouns(noun_slot.names))
+            return (
+                not blocked
+                and noun_slot.kind == "n"
+                and any(adjective in self.adjectives_for(noun) for noun in self.nouns(noun_slot.names))
+            )
         if slot.kind == "a":
-            return adjective.kind in slot.names or adjective.en in slot.names or adjective.en in self._set_members(slot.names)
-        return slot.kind == "n" and bool(slot.flags & {"a", "A"}) and any(adjective in self.adjectives_for(noun) for noun in self.nouns(slot.names))
+            return (
+                adjective.kind in slot.names
+                or adjective.en in slot.names
+                or adjective.en in self._set_members(slot.names)
+            )
+        return (
+            slot.kind == "n"
+            and bool(slot.flags & {"a", "A"})
+            and any(adjective in self.adjectives_for(noun) for noun in self.nouns(slot.names))
+        )

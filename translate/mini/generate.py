@@ -13,22 +13,27 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "mini"
-    import importlib
-
-    importlib.import_module("mini")
-
-from .drawing import Drawer, Entry, NoFiller
-from .grammar import LANGUAGES, MARK_STATEMENT, Pattern, Sentence, read_patterns, read_sets, superlative
-from .lexicon import Lexicon, Word, load_lexicon
-from .phrases import DETERMINERS, PRONOUNS, Phrase
+from dsbuild.translate.mini.drawing import Drawer, Entry, NoFiller
+from dsbuild.translate.mini.grammar import (
+    LANGUAGES,
+    MARK_STATEMENT,
+    Pattern,
+    Sentence,
+    read_patterns,
+    read_sets,
+    superlative,
+)
+from dsbuild.translate.mini.lexicon import Lexicon, Word, load_lexicon
+from dsbuild.translate.mini.phrases import DETERMINERS, PRONOUNS, Phrase
 
 FOLDER = Path(__file__).resolve().parent
 HELD_OUT_SHARE = 40
 FOCUS_SHARE = 0.6
 Row = tuple[str, str, str, str, str]
+_FUNCTION_WORDS = (
+    "a an the is are was were am has have had does do did will can cannot may must should not been be it its they "
+    "their this these that those them of and"
+)
 
 
 def normalise(text: str) -> str:
@@ -50,7 +55,9 @@ def build_drawer(seed: int) -> tuple[Drawer, list[Pattern]]:
     return drawer, read_patterns(sorted(path for path in folder.glob("*.tsv") if path.name not in known))
 
 
-def _adjective_uses(path: Path) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+def _adjective_uses(
+    path: Path,
+) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]], dict[str, frozenset[str]]]:
     """Read which nouns an adjective goes with, with which it does not, and its flags."""
     uses: dict[str, frozenset[str]] = {}
     bad: dict[str, frozenset[str]] = {}
@@ -119,10 +126,13 @@ def write_row(sentence: Sentence, drawer: Drawer) -> Row:
         texts = {language: text + marks[language] for language, text in texts.items()}
     if rng.random() < 0.12:
         texts["en"] = texts["en"].lower()
-    return (sentence.pattern.name, *(unicodedata.normalize("NFC", " ".join(texts[language].split())) for language in LANGUAGES))
+    en, hi, mr, ta = (unicodedata.normalize("NFC", " ".join(texts[language].split())) for language in LANGUAGES)
+    return sentence.pattern.name, en, hi, mr, ta
 
 
-def draw_rows(drawer: Drawer, patterns: list[Pattern], excluded: set[str], total: int, held_out: bool) -> Iterator[tuple[Row, list[str]]]:
+def draw_rows(
+    drawer: Drawer, patterns: list[Pattern], excluded: set[str], total: int, held_out: bool
+) -> Iterator[tuple[Row, list[str]]]:
     """Draw distinct sentences whose combination is, or is not, of the held-out share."""
     homes: dict[str, list[Pattern]] = {}
     everything = entries(drawer.lexicon)
@@ -135,7 +145,9 @@ def draw_rows(drawer: Drawer, patterns: list[Pattern], excluded: set[str], total
         focus: Entry | None = None
         if drawer.rng.random() < FOCUS_SHARE:
             focus = min(drawer.rng.choices(placed, k=12), key=lambda entry: drawer.counts[entry.key])
-        pattern = min(drawer.rng.choices(homes[focus.key] if focus else patterns, k=2), key=lambda p: pattern_counts[p.name])
+        pattern = min(
+            drawer.rng.choices(homes[focus.key] if focus else patterns, k=2), key=lambda p: pattern_counts[p.name]
+        )
         try:
             sentence = drawer.draw(pattern, focus)
         except NoFiller:
@@ -157,20 +169,29 @@ def draw_rows(drawer: Drawer, patterns: list[Pattern], excluded: set[str], total
         yield row, used
 
 
+def _is_slot(token: str, pattern: Pattern) -> bool:
+    """Whether a token of an English template stands for a slot of the pattern."""
+    return token.rstrip(",").split(".")[-1].split("!")[0].split(":")[0] in pattern.slots
+
+
 def lexicon_words() -> set[str]:
     """List the lower-case English word forms that the grammar can produce."""
     drawer, patterns = build_drawer(0)
     lexicon = drawer.lexicon
     phrases = [form for noun in lexicon.nouns for form in (noun.en, noun.en_pl)]
-    phrases += [form for verb in lexicon.verbs for form in (verb.en, verb.en_3sg, verb.en_past, verb.en_part, verb.en_ing)]
-    phrases += [form for adjective in lexicon.adjectives for form in (adjective.en, adjective.en_comp, superlative(adjective))]
+    phrases += [
+        form for verb in lexicon.verbs for form in (verb.en, verb.en_3sg, verb.en_past, verb.en_part, verb.en_ing)
+    ]
+    phrases += [
+        form for adjective in lexicon.adjectives for form in (adjective.en, adjective.en_comp, superlative(adjective))
+    ]
     phrases += [word.en for word in lexicon.words]
-    phrases += [item.en for item in (*DETERMINERS, *PRONOUNS)]
-    phrases += ["a an the is are was were am has have had does do did will can cannot may must should not be been it its they their this these that those them of and"]
+    phrases += [determiner.en for determiner in DETERMINERS] + [pronoun.en for pronoun in PRONOUNS]
+    phrases += [_FUNCTION_WORDS]
     phrases += [f"{noun.en}'s" for noun in lexicon.nouns]
     for pattern in patterns:
         for template in pattern.templates["en"]:
-            phrases += [token for token in template.split() if token.rstrip(",").split(".")[-1].split("!")[0].split(":")[0] not in pattern.slots and "~" not in token]
+            phrases += [token for token in template.split() if not _is_slot(token, pattern) and "~" not in token]
     return {word for phrase in phrases for word in re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", phrase.lower())}
 
 
@@ -182,7 +203,10 @@ def report(drawer: Drawer, patterns: list[Pattern], rows: list[Row], used: Count
         counts[word.key] = max(counts[word.key], text.count(f" {normalise(word.en)} "))
     values = sorted(counts.values())
     low = [f"{key} {count}" for key, count in counts.items() if count < 50]
-    vocabulary = {language: len({word for row in rows for word in row[index + 1].lower().split()}) for index, language in enumerate(LANGUAGES)}
+    vocabulary = {
+        language: len({word for row in rows for word in row[index + 1].lower().split()})
+        for index, language in enumerate(LANGUAGES)
+    }
     by_pattern = Counter(row[0] for row in rows)
     silent = [pattern.name for pattern in patterns if not by_pattern[pattern.name]]
     return "\n".join(
@@ -198,7 +222,9 @@ def report(drawer: Drawer, patterns: list[Pattern], rows: list[Row], used: Count
 
 def _write(path: Path, rows: list[Row]) -> None:
     """Write rows as a table."""
-    path.write_text("\n".join(["\t".join(("pattern", *LANGUAGES)), *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join(["\t".join(("pattern", *LANGUAGES)), *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -218,7 +244,11 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [row for row, _ in drawn]
     _write(options.out, rows)
     if options.holdout:
-        held = [row for row, keys in draw_rows(drawer, patterns, excluded, options.holdout * 2, held_out=True) if all(used[key] for key in keys)]
+        held = [
+            row
+            for row, keys in draw_rows(drawer, patterns, excluded, options.holdout * 2, held_out=True)
+            if all(used[key] for key in keys)
+        ]
         _write(options.out.with_name(options.out.name + ".heldout.tsv"), held[: options.holdout])
     if options.report:
         print(report(drawer, patterns, rows, used))

@@ -7,11 +7,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .lexicon import Adjective, Verb, Word
-from .morphology import DOUBLING, NEUTRAL, Agreement, hi_agree, mr_agree, ta_agree, ta_double, ta_join
-from .phrases import PRONOUNS, Phrase, Pronoun
-from .verb_forms import PASSIVE, english_verb, hi_marks, hi_verb, mr_marks, mr_object_agreement, mr_verb
-from .verb_forms_ta import ta_marks, ta_verb
+from dsbuild.translate.mini.lexicon import Adjective, Verb, Word
+from dsbuild.translate.mini.morphology import (
+    DOUBLING,
+    NEUTRAL,
+    Agreement,
+    hi_agree,
+    mr_agree,
+    ta_agree,
+    ta_double,
+    ta_join,
+)
+from dsbuild.translate.mini.phrases import PRONOUNS, Phrase, Pronoun
+from dsbuild.translate.mini.verb_forms import (
+    PASSIVE,
+    english_verb,
+    hi_marks,
+    hi_verb,
+    mr_marks,
+    mr_object_agreement,
+    mr_verb,
+)
+from dsbuild.translate.mini.verb_forms_ta import ta_marks, ta_verb
 
 LANGUAGES = ("en", "hi", "mr", "ta")
 YOU = PRONOUNS[2]
@@ -73,7 +90,11 @@ def read_slot(text: str) -> Slot:
     optional = spec.startswith("?")
     head, *flags = spec.removeprefix("?").split("/")
     kind, _, argument = head.partition(":")
-    options = {flag.partition("=")[0]: frozenset(flag.partition("=")[2].replace("_", " ").split("|")) for flag in flags if "=" in flag}
+    options = {
+        flag.partition("=")[0]: frozenset(flag.partition("=")[2].replace("_", " ").split("|"))
+        for flag in flags
+        if "=" in flag
+    }
     names = frozenset(part if part in _CLASSES else part.replace("_", " ") for part in argument.split(",") if part)
     return Slot(name, kind, names, frozenset(flag for flag in flags if "=" not in flag), options, optional, argument)
 
@@ -87,7 +108,12 @@ def _expand(cells: list[str]) -> Iterator[list[str]]:
         return
     rest = " ".join(slot for slot in slots if slot != tense)
     for value in tense[2:].split("|"):
-        yield [f"{cells[0]}-{value}", cells[1], rest, *(re.sub(r"!t(?![a-z])", f"!{value}", cell) for cell in cells[3:])]
+        yield [
+            f"{cells[0]}-{value}",
+            cells[1],
+            rest,
+            *(re.sub(r"!t(?![a-z])", f"!{value}", cell) for cell in cells[3:]),
+        ]
 
 
 def read_patterns(paths: list[Path]) -> list[Pattern]:
@@ -106,7 +132,10 @@ def read_patterns(paths: list[Path]) -> list[Pattern]:
                     raise ValueError(f"{path.name}:{number}: pattern {name} twice")
                 names.add(name)
                 read = {slot.name: slot for slot in map(read_slot, slots.split())}
-                variants = {language: [variant.strip() for variant in text.split(" | ")] for language, text in zip(LANGUAGES, templates, strict=True)}
+                variants = {
+                    language: [variant.strip() for variant in text.split(" | ")]
+                    for language, text in zip(LANGUAGES, templates, strict=True)
+                }
                 patterns.append(Pattern(name, kind, read, variants))
     return patterns
 
@@ -154,7 +183,7 @@ class Sentence:
 
     def _auxiliary(self, tense: str) -> str:
         """Write the auxiliary that opens an English yes-no question."""
-        verb, subj, obj = self._roles("V")
+        _, subj, obj = self._roles("V")
         agent = obj if tense in PASSIVE else subj
         agr = agent.agr if agent else YOU.agr
         third = agr.person == 3 and not agr.plural
@@ -190,28 +219,38 @@ class Sentence:
             return words + (("'" if words.endswith("s") else "'s") if possessive else "")
         if isinstance(filler, Adjective):
             words = {"comp": filler.en_comp, "sup": superlative(filler)}.get(form or "", filler.en)
-            return re.sub("^(?=[aeiou])", "an ", words) if article == "a" and words[0] in "aeiou" else (f"a {words}" if article == "a" else words)
+            return (
+                re.sub("^(?=[aeiou])", "an ", words)
+                if article == "a" and words[0] in "aeiou"
+                else (f"a {words}" if article == "a" else words)
+            )
         return filler.en if isinstance(filler, Word) else (filler or "")
 
     def _argument(self, language: str, name: str, tense: str, filler: Phrase | Pronoun) -> str:
         """Write the subject or object of a verb with the marker that the verb and its tense ask for."""
         verb, _, obj = self._roles(name)
         which = 0 if name[0] == "S" else 1
-        marker = {"hi": hi_marks, "mr": mr_marks, "ta": ta_marks}[language](verb, tense, obj)[which]
-        return {"hi": filler.hindi, "mr": filler.marathi, "ta": filler.tamil}[language](marker)
+        if language == "hi":
+            return str(filler.hindi(hi_marks(verb, tense, obj)[which]))
+        if language == "mr":
+            return str(filler.marathi(mr_marks(verb, tense, obj)[which]))
+        return str(filler.tamil(ta_marks(verb, tense, obj)[which]))
+
+    def _agreeing(self, language: str, literal: re.Match[str]) -> str:
+        """Write a literal word of a template in the form that agrees with a slot."""
+        word, agr, star = literal.group(1), self._agr(literal.group(2)), bool(literal.group(3))
+        if word in ("एक", "ஒரு"):
+            return "" if agr.plural else word
+        if language == "ta":
+            return ta_agree(word, agr)
+        return hi_agree(word, agr, star) if language == "hi" else mr_agree(word, agr, star)
 
     def _target_token(self, language: str, token: str) -> str:
         """Write one token of a Hindi, Marathi or Tamil template."""
         match = _TARGET_TOKEN.fullmatch(token)
         if not match or match.group(1) not in self.pattern.slots:
             literal = _LITERAL.fullmatch(token)
-            if literal:
-                agr, star = self._agr(literal.group(2)), bool(literal.group(3))
-                word = literal.group(1)
-                if word in ("एक", "ஒரு"):
-                    return "" if agr.plural else word
-                return {"hi": lambda: hi_agree(word, agr, star), "mr": lambda: mr_agree(word, agr, star), "ta": lambda: ta_agree(word, agr)}[language]()
-            return token
+            return self._agreeing(language, literal) if literal else token
         name, tense, case, target, star_text = match.groups()
         filler = self.fillers.get(name)
         agr = self._agr(target) if target else None
@@ -222,7 +261,9 @@ class Sentence:
             needs_you = subj is None and tense not in ("imp", "nimp", "base") and verb.extra.get("subj") != "it"
             words = write(verb, tense or "base", YOU if needs_you else subj, obj)
             if agr:
-                words = {"hi": hi_agree, "mr": mr_agree, "ta": lambda text, to, _: ta_agree(text, to)}[language](words, agr, star)
+                words = {"hi": hi_agree, "mr": mr_agree, "ta": lambda text, to, _: ta_agree(text, to)}[language](
+                    words, agr, star
+                )
             return words + (case or "")
         if isinstance(filler, (Phrase, Pronoun)):
             if tense:
@@ -233,17 +274,29 @@ class Sentence:
         if isinstance(filler, Adjective):
             if language == "ta":
                 if case == "adv":
-                    return (filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")) + DOUBLING
+                    return (
+                        filler.ta[:-1] + "க" if filler.ta.endswith("ான") else ta_join(filler.ta_pred, "ஆக")
+                    ) + DOUBLING
                 return ta_agree(filler.ta_pred, agr or NEUTRAL, nominal=True) if case == "pred" else filler.ta
             if case == "m":
                 return filler.hi if language == "hi" else filler.mr
-            return hi_agree(filler.hi, agr or NEUTRAL, star) if language == "hi" else mr_agree(filler.mr, agr or NEUTRAL, star)
+            return (
+                hi_agree(filler.hi, agr or NEUTRAL, star)
+                if language == "hi"
+                else mr_agree(filler.mr, agr or NEUTRAL, star)
+            )
         if isinstance(filler, Word):
             text = str(getattr(filler, language))
             if language == "ta" and text.endswith(("ாக", "க்கு")):
                 text += DOUBLING
             if agr:
-                text = hi_agree(text, agr, star) if language == "hi" else mr_agree(text, agr, star) if language == "mr" else text
+                text = (
+                    hi_agree(text, agr, star)
+                    if language == "hi"
+                    else mr_agree(text, agr, star)
+                    if language == "mr"
+                    else text
+                )
             return text
         return filler or ""
 

@@ -185,9 +185,12 @@ def load_lexicon(folder: Path) -> Lexicon:
             nouns.setdefault(noun.en, noun)
     verbs: dict[str, Verb] = {}
     for cells in _rows(folder / "verbs.tsv", VERB_COLUMNS, problems):
+        en, en_3sg, en_past, en_part, en_ing, frame, hi, hi_perf, hi_ne, mr, mr_perf, mr_trans, *rest = cells
+        ta_inf, ta_past, ta_pres, ta_fut, ta_vp, ta_imp, objects, subjects, extra = rest
         verb = Verb(
-            *cells[:8], cells[8] == "y", cells[9], cells[10], cells[11] == "y", *cells[12:18], _classes(cells[18]), _classes(cells[19]), _extra(cells[20])
-        )
+            en, en_3sg, en_past, en_part, en_ing, frame, hi, hi_perf, hi_ne == "y", mr, mr_perf, mr_trans == "y",
+            ta_inf, ta_past, ta_pres, ta_fut, ta_vp, ta_imp, _classes(objects), _classes(subjects), _extra(extra),
+        )  # fmt: skip
         verbs.setdefault(verb.en, verb)
     adjectives: dict[str, Adjective] = {}
     for cells in _rows(folder / "adjectives.tsv", ADJECTIVE_COLUMNS, problems):
@@ -195,4 +198,6 @@ def load_lexicon(folder: Path) -> Lexicon:
     words: dict[tuple[str, str], Word] = {}
     for cells in _rows(folder / "words.tsv", WORD_COLUMNS, problems):
         words.setdefault((cells[0], cells[1]), Word(*cells))
-    return Lexicon(list(nouns.values()), list(verbs.values()), list(adjectives.values()), list(words.values()), problems)
+    return Lexicon(
+        list(nouns.values()), list(verbs.values()), list(adjectives.values()), list(words.values()), problems
+    )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .lexicon import Adjective, Noun
-from .morphology import Agreement, english_article, hi_agree, hi_noun, mr_agree, mr_attach, mr_demonstrative, mr_noun, ta_case, ta_stem
+from dsbuild.translate.mini.lexicon import Adjective, Noun
+from dsbuild.translate.mini.morphology import (
+    Agreement,
+    english_article,
+    hi_agree,
+    hi_noun,
+    mr_agree,
+    mr_attach,
+    mr_demonstrative,
+    mr_noun,
+    ta_case,
+    ta_stem,
+)
 
 HUMAN = frozenset({"person", "job", "family", "name"})
 _TA_NEUTER = frozenset({"child", "baby"})
@@ -88,7 +99,9 @@ class Phrase:
             kind = "al" if noun.en in _TA_FEMININE else "an" if noun.ta.endswith("ன்") and not noun.proper else "r"
         mr_plural = self.plural or noun.en in _MR_PLURAL or (noun.mass and noun.mr_pl not in ("-", ""))
         ta_plural = self.plural and noun.ta_pl not in ("-", "")
-        return Agreement(3, self.plural, noun.hi_g, self.plural or noun.en in _HI_PLURAL, noun.mr_g, mr_plural, kind, ta_plural)
+        return Agreement(
+            3, self.plural, noun.hi_g, self.plural or noun.en in _HI_PLURAL, noun.mr_g, mr_plural, kind, ta_plural
+        )
 
     @property
     def agr(self) -> Agreement:
@@ -98,7 +111,16 @@ class Phrase:
             return one
         two = self.other.agr
         hi = one.hi if one.hi == two.hi else "m"
-        return Agreement(3, True, hi, True, one.mr if one.mr == two.mr else "n", True, "r" if "n" not in (one.ta, two.ta) else "n", True)
+        return Agreement(
+            3,
+            True,
+            hi,
+            True,
+            one.mr if one.mr == two.mr else "n",
+            True,
+            "r" if "n" not in (one.ta, two.ta) else "n",
+            True,
+        )
 
     @property
     def human(self) -> bool:
@@ -183,17 +205,23 @@ class Phrase:
 def _pronoun(en: str, hi: str, mr: str, ta: str, agr: Agreement) -> Pronoun:
     """Read a pronoun whose forms stand as "nominative agent dative"."""
     forms = [tuple(text.split("/")) for text in (hi, mr, ta)]
-    return Pronoun(en, (forms[0][0], forms[0][1], forms[0][2]), (forms[1][0], forms[1][1], forms[1][2]), (forms[2][0], forms[2][1], forms[2][2]), agr)
+    return Pronoun(
+        en,
+        (forms[0][0], forms[0][1], forms[0][2]),
+        (forms[1][0], forms[1][1], forms[1][2]),
+        (forms[2][0], forms[2][1], forms[2][2]),
+        agr,
+    )
 
 
-_MANY = {"plural": True, "hi_plural": True, "mr_plural": True, "ta_plural": True}
+_WE = Agreement(1, mr="m", ta="r", plural=True, hi_plural=True, mr_plural=True, ta_plural=True)
 PRONOUNS = [
     _pronoun("I", "मैं/मैंने/मुझे", "मी/मी/मला", "நான்/என்னால்/எனக்கு", Agreement(1, False, "m", False, "m", False, "r")),
-    _pronoun("we", "हम/हमने/हमें", "आम्ही/आम्ही/आम्हाला", "நாங்கள்/எங்களால்/எங்களுக்கு", Agreement(1, mr="m", ta="r", **_MANY)),
-    _pronoun("you", "आप/आपने/आपको", "तुम्ही/तुम्ही/तुम्हाला", "நீங்கள்/உங்களால்/உங்களுக்கு", Agreement(2, mr="m", ta="r", **_MANY)),
+    _pronoun("we", "हम/हमने/हमें", "आम्ही/आम्ही/आम्हाला", "நாங்கள்/எங்களால்/எங்களுக்கு", _WE),
+    _pronoun("you", "आप/आपने/आपको", "तुम्ही/तुम्ही/तुम्हाला", "நீங்கள்/உங்களால்/உங்களுக்கு", replace(_WE, person=2)),
     _pronoun("he", "वह/उसने/उसे", "तो/त्याने/त्याला", "அவர்/அவரால்/அவருக்கு", Agreement(mr="m", ta="r")),
     _pronoun("she", "वह/उसने/उसे", "ती/तिने/तिला", "அவள்/அவளால்/அவளுக்கு", Agreement(hi="f", mr="f", ta="al")),
-    _pronoun("they", "वे/उन्होंने/उन्हें", "ते/त्यांनी/त्यांना", "அவர்கள்/அவர்களால்/அவர்களுக்கு", Agreement(mr="m", ta="r", **_MANY)),
+    _pronoun("they", "वे/उन्होंने/उन्हें", "ते/त्यांनी/त्यांना", "அவர்கள்/அவர்களால்/அவர்களுக்கு", replace(_WE, person=3)),
 ]
 DETERMINERS = [
     Determiner("this", "यह", "इस", "हा", "या", "இந்த^", "sg"),

@@ -26,7 +26,8 @@ class Plan:
     """How to train.
 
     minutes: active time, in which a stop of the process does not count; updates: instead of it, for an exactly repeatable run;
-    processes: readers of batches, one thread each; max_tokens: padded pieces of a process's batch; patience: evaluations without a better held-out loss before stopping.
+    processes: readers of batches, one thread each; max_tokens: padded pieces of a process's batch;
+    patience: evaluations without a better held-out loss before stopping.
     """
 
     minutes: float
@@ -70,9 +71,19 @@ class Trainer:
             lang: Table.make(lang, prepared.starts[lang], ids, shape.n_pieces) for lang, ids in prepared.slices.items()
         }
         self.flat = Flat(self.network)
-        self.workers = Workers(self.network, self.flat, self.tables, plan.smoothing, bfloat16=plan.bfloat16, count=plan.processes, seed=plan.seed)
+        self.workers = Workers(
+            self.network,
+            self.flat,
+            self.tables,
+            plan.smoothing,
+            bfloat16=plan.bfloat16,
+            count=plan.processes,
+            seed=plan.seed,
+        )
         self.flat.weights.grad = self.workers.gradients
-        self.optimizer = torch.optim.AdamW([self.flat.weights], lr=0.0, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            [self.flat.weights], lr=0.0, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01, fused=True
+        )
         self.average = self.flat.weights.clone()
         self.drawing = Drawing(
             prepared.stocks, prepared.starts, prepared.placeholders, seed=plan.seed, max_tokens=plan.max_tokens

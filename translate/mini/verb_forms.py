@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import Protocol
 
-from .lexicon import Verb
-from .morphology import NEUTRAL, Agreement, hi_agree, mr_agree
+from dsbuild.translate.mini.lexicon import Verb
+from dsbuild.translate.mini.morphology import NEUTRAL, Agreement, hi_agree, mr_agree
 
 PERFECTIVE = frozenset({"past", "perf", "npast", "nperf"})
 _ENGLISH_PARTS = ("en", "en_3sg", "en_past", "en_part", "en_ing")
@@ -45,14 +45,22 @@ def human(argument: Argument | None) -> bool:
 def english_verb(verb: Verb, tense: str, agr: Agreement) -> str:
     """Write an English verb in a tense; the "to" of a verb with two objects belongs to the hearer."""
     if verb.frame == "ditrans" and verb.en.endswith(" to"):
-        return english_verb(replace(verb, **{part: getattr(verb, part).removesuffix(" to") for part in _ENGLISH_PARTS}), tense, agr)
+        return english_verb(
+            replace(verb, **{part: getattr(verb, part).removesuffix(" to") for part in _ENGLISH_PARTS}), tense, agr
+        )
     third = agr.person == 3 and not agr.plural
     be = "am" if agr.person == 1 and not agr.plural else ("is" if third else "are")
     was = "was" if agr.person != 2 and not agr.plural else "were"
     do, have = ("does", "has") if third else ("do", "have")
     if verb.en.startswith("be "):
         rest = verb.en[3:]
-        forms = {"pres": f"{be} {rest}", "past": f"{was} {rest}", "npres": f"{be} not {rest}", "npast": f"{was} not {rest}", "perf": f"{have} been {rest}"}
+        forms = {
+            "pres": f"{be} {rest}",
+            "past": f"{was} {rest}",
+            "npres": f"{be} not {rest}",
+            "npast": f"{was} not {rest}",
+            "perf": f"{have} been {rest}",
+        }
         if tense in forms:
             return forms[tense]
     forms = {
@@ -134,7 +142,9 @@ def hi_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     return subject, "" if marker == "nom" else marker
 
 
-def _controller(verb: Verb, language: str, marks: tuple[str, str], subj: Argument | None, obj: Argument | None) -> Agreement | None:
+def _controller(
+    verb: Verb, language: str, marks: tuple[str, str], subj: Argument | None, obj: Argument | None
+) -> Agreement | None:
     """Find what the verb agrees with: a noun inside it, a nominative subject, a nominative object, or nothing."""
     fixed = verb.extra.get(f"{language}_agr")
     if fixed:
@@ -229,7 +239,7 @@ def mr_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
     subject = verb.extra.get("mr_subj", "")
     if not subject and tense == "need":
         subject = "ला"
-    if not subject and (tense in PERFECTIVE and verb.mr_trans or tense in (*_OBLIGATION, "opt")):
+    if not subject and ((tense in PERFECTIVE and verb.mr_trans) or tense in (*_OBLIGATION, "opt")):
         subject = "ने"
     return subject, marker
 
@@ -279,7 +289,11 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
     if verb.extra.get("mr_adj") == "y":
         source = obj.agr if obj is not None and not marks[1] and verb.frame == "trans" else agr
         first, rest = mr_agree(stem.partition(" ")[0], source), stem.partition(" ")[2]
-        stem, perf, before = f"{first} {rest}", f"{first} {perf.partition(' ')[2]}", f"{first} {before.partition(' ')[2]}"
+        stem, perf, before = (
+            f"{first} {rest}",
+            f"{first} {perf.partition(' ')[2]}",
+            f"{first} {before.partition(' ')[2]}",
+        )
         imperative = f"{first} {imperative.partition(' ')[2]}"
     done = mr_agree(perf[:-1] + "ा", agr) if perf.endswith("े") else perf
     if agr.person < 3 and not marks[0] and perf.endswith("े"):
@@ -288,7 +302,9 @@ def mr_verb(verb: Verb, tense: str, subj: Argument | None, obj: Argument | None)
             return f"{done} नाहीत"
     ahe, nahi = mr_agree("आहे", agr), mr_agree("नाही", agr)
     if verb.extra.get("stat") == "y" and stem.endswith((" हो", " अस")) and tense in ("pres", "npres", "past", "npast"):
-        copula = {"pres": ahe, "npres": nahi, "past": mr_agree("होता", agr), "npast": f"{mr_agree('नव्हता', agr)}"}[tense]
+        copula = {"pres": ahe, "npres": nahi, "past": mr_agree("होता", agr), "npast": f"{mr_agree('नव्हता', agr)}"}[
+            tense
+        ]
         return f"{stem.rpartition(' ')[0]} {copula}"
     if stem.endswith("अस") and tense in ("npres", "npast"):
         return stem[: -len("अस")] + mr_agree("नसतो" if tense == "npres" else "नव्हता", agr)

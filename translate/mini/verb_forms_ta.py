@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .lexicon import Verb
-from .morphology import DOUBLING, NEUTRAL, VOWEL_SIGN_TA, Agreement, ta_join, ta_personal
-from .verb_forms import PASSIVE, Argument
+from dsbuild.translate.mini.lexicon import Verb
+from dsbuild.translate.mini.morphology import DOUBLING, NEUTRAL, VOWEL_SIGN_TA, Agreement, ta_join, ta_personal
+from dsbuild.translate.mini.verb_forms import PASSIVE, Argument
 
 
 def ta_marks(verb: Verb, tense: str, obj: Argument | None) -> tuple[str, str]:
