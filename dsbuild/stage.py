@@ -136,11 +136,8 @@ class Stage(Protocol):
 
 def parameters(stage: Stage) -> dict[str, Any]:
     """The stage's fields as JSON values, `compare=False` fields left out: they do not decide the output."""
-    return {
-        item.name: _plain(getattr(stage, item.name))
-        for item in dataclasses.fields(stage)  # type: ignore[arg-type]
-        if item.compare
-    }
+    plain: dict[str, Any] = _plain(stage)
+    return plain
 
 
 def _plain(value: Any) -> Any:
@@ -149,7 +146,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.compare}
     return value
 
 

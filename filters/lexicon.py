@@ -50,7 +50,8 @@ def word_odds(sources: Sequence[str], targets: Sequence[str], tgt: str) -> Float
     if not table:
         return result
     for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        known = [entry for stem in english_stems(source) if (entry := table.get(stem))]
+        # Sorted, because the last bits of a sum depend on its order, and that of a set changes from process to process.
+        known = [entry for stem in sorted(english_stems(source)) if (entry := table.get(stem))]
         if not known:
             continue
         present = heads(target)
