@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dsbuild import languages, release
 from dsbuild.errors import RecipeError, ReleaseError, UnknownName
 from dsbuild.recipe import apply_settings
 from dsbuild.registry import Registry
+from dsbuild.stage import Workspace
 
 ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id"}
 _KINDS = ("engines", "sources", "filters", "recipes", "languages")
@@ -93,9 +95,10 @@ def _segment(entry: Mapping[str, Any], source: Mapping[str, Any], row: Mapping[s
 def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Decide again from the stored scores with other thresholds; nothing is run and nothing is written.
 
-    Rows that hard failed stay failed, and judged rows of an evaluation set stay kept. What the cascade would do to other
-    rows (judgements, `--parallel`) follows only in a build, and the notes say so.
+    Rows that hard failed stay failed, judged rows of an evaluation set stay kept, and what the decisions take along (queries
+    without a positive, `--parallel`) follows as in a build. Memory grows with the ids of the set.
     """
+    from dsbuild.builders.cascade import Cascade
     from dsbuild.filters.decide import load_thresholds
 
     manifest = release.read_manifest(folder)
@@ -105,8 +108,10 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     chosen = {**manifest["recipe"].get("bitext", {}), **values.get("bitext", {})}
     if not settings:
         raise RecipeError("what-if: name a threshold, such as --set bitext.max_length_ratio=3")
-    judged = _judged(folder, manifest) if manifest["source"].get("evaluation") else {}
-    tables = []
+    evaluation = bool(manifest["source"].get("evaluation"))
+    qrels = _qrels(folder, manifest)
+    judged = _judged(qrels) if evaluation else {}
+    decided: dict[tuple[str, str], _Decided] = {}
     for lang, accounted in manifest["accounting"].items():
         for table in (name for name in accounted if name in ID_COLUMNS):
             rules = [
@@ -114,57 +119,95 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
                 for rule in load_thresholds(chosen, tgt=lang, force=True)
                 if table in rule.tables and rule.action == "drop"
             ]
-            tables.append(
-                {"lang": lang, "table": table, **_decide_again(folder, lang, table, rules, judged.get(table, set()))}
-            )
+            decided[lang, table] = _decide_again(folder, lang, table, rules, judged.get(table, set()))
+    langs, names = (tuple(dict.fromkeys(key[place] for key in decided)) for place in (0, 1))
+    cascade = Cascade(langs, names, bool(manifest["recipe"].get("parallel")), training=not evaluation)
+    inputs = {f"{lang}.{table}": [one.fates(ID_COLUMNS[table])] for (lang, table), one in decided.items()}
+    carried = cascade.run({**inputs, "qrels": qrels}, Workspace("what-if", folder, folder)).outputs
+    tables = []
+    for (lang, table), one in decided.items():
+        extra = {row["id"]: row["rule"] for shard in carried[f"{lang}.{table}"] for row in shard.table.to_pylist()}
+        tables.append({"lang": lang, "table": table, **one.counts(extra)})
     notes = [
-        "From stored scores; no model was run. Judgements orphaned, --parallel and queries without positives follow in a build.",
+        "From stored scores; no model was run.",
         *(["Judged rows of this evaluation set are never dropped."] if judged else []),
     ]
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
-def _judged(folder: Path, manifest: Mapping[str, Any]) -> dict[str, set[str]]:
-    src = manifest["source"]["lang"]
-    ids: dict[str, set[str]] = {table: set() for table in ID_COLUMNS}
-    for shard in release.read_part(folder, f"{src}-qrels/"):
-        for table, column in ID_COLUMNS.items():
-            ids[table].update(shard[column].to_pylist())
-    return ids
+@dataclass
+class _Decided:
+    """The rows of one table, in order: id, whether the release keeps them, whether the other thresholds would; and why not."""
+
+    ids: list[str] = field(default_factory=list)
+    was_kept: list[bool] = field(default_factory=list)
+    stays: list[bool] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def fates(self, id_column: str) -> pa.Table:
+        """As the cascade reads it."""
+        return pa.table(
+            [
+                pa.array(self.ids, pa.string()),
+                pa.array(["kept" if one else "dropped" for one in self.stays], pa.string()),
+            ],
+            names=[id_column, "fate"],
+        )
+
+    def counts(self, extra: Mapping[str, str]) -> dict[str, Any]:
+        """The numbers, less the rows that the cascade takes along (id -> rule)."""
+        then = [stays and row_id not in extra for row_id, stays in zip(self.ids, self.stays, strict=True)]
+        both = Counter(zip(self.was_kept, then, strict=True))
+        return {
+            "in": len(self.ids), "kept": sum(self.was_kept), "kept_then": sum(then),
+            "newly_dropped": both[True, False], "newly_kept": both[False, True],
+            "reasons": dict((self.reasons + Counter(extra.values())).most_common()),
+        }  # fmt: skip
 
 
-def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], judged: set[str]) -> dict[str, Any]:
+def _qrels(folder: Path, manifest: Mapping[str, Any]) -> list[pa.Table]:
+    """The judgements that came with the source; where its tables are not part of the release, those kept and those orphaned."""
+    columns = ["query_id", "doc_id", "relevance"]
+    if found := list(release.read_part(folder, f"{manifest['source']['lang']}-qrels/", columns)):
+        return found
+    lang = next(iter(manifest["accounting"]))
+    found = list(release.read_part(folder, f"{lang}-qrels/", columns))
+    for shard in release.read_part(folder, "dropped/verdicts-"):
+        gone = [
+            {**dict(zip(columns, row["id"].split("\t"), strict=False)), "relevance": int(row["value"])}
+            for row in shard.filter(pc.equal(shard["outcome"], "orphaned")).to_pylist()
+            if row["lang"] == lang and row["stage"] == "cascade"
+        ]
+        found.append(pa.Table.from_pylist(gone, found[0].schema))
+    return found
+
+
+def _judged(qrels: Sequence[pa.Table]) -> dict[str, set[str]]:
+    return {
+        table: {row_id for shard in qrels for row_id in shard[column].to_pylist()}
+        for table, column in ID_COLUMNS.items()
+    }
+
+
+def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], judged: set[str]) -> _Decided:
     from dsbuild.filters.decide import decide
 
-    total = kept = kept_then = newly_dropped = newly_kept = 0
-    reasons: Counter[str] = Counter()
+    decided = _Decided()
     protected = pa.array(sorted(judged), pa.string())
     for prefix, was_kept in ((f"{lang}-{table}/", True), (f"dropped/{lang}-{table}-", False)):
         for shard in release.read_part(folder, prefix):
             decision = decide(shard, rules)
-            fails = (
-                pc.not_equal(shard["failure"], "")
-                if "failure" in shard.column_names
-                else pa.array([False] * shard.num_rows)
-            )
             stays = pc.or_(decision.keep, pc.is_in(shard[ID_COLUMNS[table]], protected))
-            stays = pc.and_(stays, pc.invert(fails))
-            now = pc.sum(stays.cast(pa.int64())).as_py() or 0
-            total += shard.num_rows
-            kept += shard.num_rows if was_kept else 0
-            kept_then += now
-            newly_dropped += shard.num_rows - now if was_kept else 0
-            newly_kept += 0 if was_kept else now
+            if "failure" in shard.column_names:
+                stays = pc.and_(stays, pc.equal(shard["failure"], ""))
             staying = stays.to_pylist()
-            reasons.update(found.rule for found in decision.verdicts if found.primary and not staying[found.index])
-    return {
-        "in": total,
-        "kept": kept,
-        "kept_then": kept_then,
-        "newly_dropped": newly_dropped,
-        "newly_kept": newly_kept,
-        "reasons": dict(reasons.most_common()),
-    }
+            decided.ids += shard[ID_COLUMNS[table]].to_pylist()
+            decided.was_kept += [was_kept] * shard.num_rows
+            decided.stays += staying
+            decided.reasons.update(
+                found.rule for found in decision.verdicts if found.primary and not staying[found.index]
+            )
+    return decided
 
 
 def listing(kind: str) -> list[dict[str, str]]:

@@ -125,7 +125,7 @@ class LanguageId:
         for index, text, guess in zip(undecided, chosen, self._guess(chosen), strict=True):
             odds = 0.0
             if labels:
-                expected = sum(guess.get(label, 0.0) for label in labels)
+                expected = sum(guess.get(label, 0.0) for label in sorted(labels))
                 # A label that is no near language tells more about fastText than about the text.
                 rivals_ = {label: p if label in near else p * _FAR for label, p in guess.items() if label not in labels}
                 odds = _TRUST * math.log((expected + _SMALL) / (max(rivals_.values(), default=0.0) + _SMALL))

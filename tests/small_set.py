@@ -42,9 +42,7 @@ Market|बाज़ार|बाजार|சந்தை|Mercado
 """
 
 # Every source text with its translations, in the order of `LANGS`.
-LINES: dict[str, tuple[str, ...]] = {
-    line.split("|")[0]: tuple(line.split("|")[1:]) for line in _LINES.splitlines()
-}
+LINES: dict[str, tuple[str, ...]] = {line.split("|")[0]: tuple(line.split("|")[1:]) for line in _LINES.splitlines()}
 RIVER, RICE, WATER, MARKET, TRAIN, WOUND, SCHOOL, WOOL, CAFE = list(LINES)[:9]
 ASK_RIVER, ASK_RICE, ASK_MARKET, ASK_TRAIN, ASK_WOOL = list(LINES)[9:14]
 
@@ -160,7 +158,6 @@ def rows(folder: Path, pattern: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return [row for path in sorted(folder.glob(pattern)) for row in pq.ParquetFile(path).read().to_pylist()]
-
 
 
 def cli(*arguments: object) -> tuple[int, str, str]:

@@ -75,7 +75,13 @@ def recount(folder: Path, source: Path) -> dict[str, dict[str, dict[str, object]
                 assert row["fate"] == primary[0]["outcome"]
                 reasons[primary[0]["rule"]] += 1
                 fates[primary[0]["outcome"]] += 1
-            repaired = {one["id"] for one in verdicts if one["table"] == table and one["outcome"] == "repaired" and one["lang"] in (lang, manifest["source"]["lang"])}
+            repaired = {
+                one["id"]
+                for one in verdicts
+                if one["table"] == table
+                and one["outcome"] == "repaired"
+                and one["lang"] in (lang, manifest["source"]["lang"])
+            }
             counted[lang][table] = {
                 "in": len(inputs[table]), "kept": len(kept), "repaired": len(repaired & set(kept)),
                 "dropped": fates["dropped"], "failed": fates["failed"], "reasons": dict(reasons),
@@ -149,9 +155,15 @@ def test_segments_and_reuse_are_counted(tmp_path: Path) -> None:
     built = make(tmp_path, source, write_memory(tmp_path / "memory.tsv"), ("hi",))
     said = built.summary["languages"]["hi"]
     pieces = rows(tmp_path / "out", "segments/hi-*.parquet")
-    originals = {(table, row[column]): row for table, column in IDS.items() for row in rows(tmp_path / "out", f"en-{table}/*.parquet")}
+    originals = {
+        (table, row[column]): row
+        for table, column in IDS.items()
+        for row in rows(tmp_path / "out", f"en-{table}/*.parquet")
+    }
     texts = [
-        next(originals[table, piece["id"]] for table in IDS if (table, piece["id"]) in originals)[piece["field"]][piece["src_start"] : piece["src_end"]]
+        next(originals[table, piece["id"]] for table in IDS if (table, piece["id"]) in originals)[piece["field"]][
+            piece["src_start"] : piece["src_end"]
+        ]
         for piece in pieces
     ]
     assert said["segments"] == len(texts)
@@ -163,7 +175,9 @@ ASKED = list(LINES)[9:14]
 
 
 @st.composite
-def sets(draw: st.DrawFn) -> tuple[list[tuple[str, str, str]], dict[str, str], list[tuple[str, str, int]], dict[str, list[str]]]:
+def sets(
+    draw: st.DrawFn,
+) -> tuple[list[tuple[str, str, str]], dict[str, str], list[tuple[str, str, int]], dict[str, list[str]]]:
     """Documents, queries, judgements and missing translations."""
     bodies = draw(st.lists(st.lists(st.sampled_from(SENTENCES), max_size=3), min_size=1, max_size=6))
     docs = [(f"d{number}", "", " ".join(body)) for number, body in enumerate(bodies)]

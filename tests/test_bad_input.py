@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
-import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,11 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild import parquet
-from dsbuild.errors import StoreError
-from dsbuild.translate.journal import Journal
 from tests.small_set import (
-    DOCS, QRELS, QUERIES, RIVER, ROOT, WOOL, cli, digests, rows, said, translate, write_memory, write_set,
+    DOCS,
+    QRELS,
+    QUERIES,
+    RIVER,
+    ROOT,
+    WOOL,
+    cli,
+    digests,
+    rows,
+    said,
+    translate,
+    write_memory,
+    write_set,
 )  # fmt: skip
 
 
@@ -119,7 +125,17 @@ def test_a_source_whose_language_is_not_known(finished: Path, refused, other) ->
 def test_without_judgements(tmp_path: Path, refused, other) -> None:
     source = write_set(tmp_path / "set", qrels={})
     assert "qrels=none" in refused(*other(source))
-    code, out, err = cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv"), "--set", "source.options.qrels=none", "--format", "json"))
+    code, out, err = cli(
+        *translate(
+            tmp_path,
+            source,
+            write_memory(tmp_path / "memory.tsv"),
+            "--set",
+            "source.options.qrels=none",
+            "--format",
+            "json",
+        )
+    )
     assert (code, json.loads(out)["languages"]["hi"]["kept"]) == (0, len(DOCS) + len(QUERIES)), err
 
 
@@ -208,86 +224,19 @@ def test_a_model_folder_of_the_wrong_kind(tmp_path: Path, finished: Path, refuse
     if kind == "transformers":
         (model / "config.json").write_text('{"model_type": "marian", "architectures": ["MarianMTModel"]}')
         (model / "pytorch_model.bin").write_bytes(b"weights")
-    arguments = ["translate", "--src", f"beir:{finished / 'set'}", "--src-lang", "en", "--langs", "hi", "--model", model]
+    arguments = [
+        "translate",
+        "--src",
+        f"beir:{finished / 'set'}",
+        "--src-lang",
+        "en",
+        "--langs",
+        "hi",
+        "--model",
+        model,
+    ]
     line = refused(*arguments, "--engine", "ctranslate2", "--out", finished / "out", "--store", finished / "store")
     assert str(model) in line
-
-
-def test_a_disk_that_is_full_at_the_end(finished: Path, tmp_path: Path, refused, other, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The release is written beside the old one; when that fails the old one stays."""
-
-    def full(path: Path, *more: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(parquet, "_write_shard", lambda path, *more: parquet.write_atomically(path, full))
-        line = refused(*other(write_set(tmp_path / "set", DOCS[:-1], QUERIES, {"test": QRELS[:6]})))
-    assert "disk full" in line
-    assert "run the same command again" in line
-    assert cli(*other(finished / "set"))[0] == 0
-
-
-def test_a_disk_that_fills_at_any_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The n-th write fails, for n further and further on; then the same command goes on and ends as an undisturbed run."""
-    source, memory = write_set(tmp_path / "set"), write_memory(tmp_path / "memory.tsv")
-    assert cli(*translate(tmp_path / "undisturbed", source, memory, langs="hi"))[0] == 0
-    arguments = translate(tmp_path, source, memory, langs="hi")
-    real, left = os.fsync, 0
-
-    def fsync(handle: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(handle)
-
-    failures = 0
-    with monkeypatch.context() as patch:
-        patch.setattr("dsbuild.files.os.fsync", fsync)
-        while not (tmp_path / "out").exists():
-            left = 17 * (failures + 1)
-            code, _, err = cli(*arguments)
-            if code:
-                failures += 1
-                assert code == 2, err
-                assert err.splitlines()[-1].startswith("dsbuild: ")
-                assert "disk full; free some space and run the same command again" in err
-    assert failures >= 2, "before and while the release is written"
-    assert digests(tmp_path / "out") == digests(tmp_path / "undisturbed/out")
-
-
-@pytest.mark.parametrize("limit", [0, 2_000])
-def test_a_temporary_folder_that_is_full(tmp_path: Path, limit: int) -> None:
-    """No file may grow over a limit, in a process of its own; without the limit the same command ends well."""
-    source, memory = write_set(tmp_path / "set"), write_memory(tmp_path / "memory.tsv")
-    arguments = [sys.executable, "-m", "dsbuild", *map(str, translate(tmp_path, source, memory, langs="hi"))]
-    done = subprocess.run(
-        arguments, cwd=ROOT, capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert [line for line in done.stderr.splitlines() if line.startswith("dsbuild: ")] == done.stderr.splitlines()[-1:]
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
-    assert cli(*translate(tmp_path, source, memory, langs="hi"))[0] == 0
-
-
-def test_a_journal_on_a_full_disk(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    path = tmp_path / "journal"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
-    try:
-        with Journal(path) as journal:
-            journal.add("first", "x" * 100)
-            with pytest.raises(StoreError, match="journal: cannot write"):
-                journal.add("second", "x" * 1000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    with Journal(path) as journal:
-        assert list(journal.entries) == ["first"]
-        journal.add("second", "y")
-    with Journal(path) as journal:
-        assert list(journal.entries) == ["first", "second"]
 
 
 def test_two_runs_on_one_output(finished: Path, refused, other) -> None:
@@ -305,7 +254,13 @@ def test_two_runs_on_one_store(tmp_path: Path) -> None:
         arguments = translate(tmp_path, source, memory)
         arguments[arguments.index("--out") + 1] = tmp_path / f"out-{number}"
         runs.append(
-            subprocess.Popen([sys.executable, "-m", "dsbuild", *map(str, arguments)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, "-m", "dsbuild", *map(str, arguments)],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
     errors = [process.communicate()[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], errors
@@ -323,7 +278,12 @@ def test_an_output_of_another_version(tmp_path: Path, finished: Path, refused) -
     line = refused(*arguments)
     assert "a release of format 0, this version writes 1" in line
     assert digests(old) == before
-    for command in (("status", old), ("verify", old), ("explain", old, "--id", "d1"), ("what-if", old, "--set", "bitext.max_loop=0.1")):
+    for command in (
+        ("status", old),
+        ("verify", old),
+        ("explain", old, "--id", "d1"),
+        ("what-if", old, "--set", "bitext.max_loop=0.1"),
+    ):
         assert "format 0" in refused(*command)
 
 
@@ -331,19 +291,19 @@ def test_an_output_that_is_something_else(tmp_path: Path, finished: Path, refuse
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/thesis.txt").write_text("precious")
     (tmp_path / "file").write_text("precious")
-    for name, said in (("notes", "is not empty and holds no manifest.json"), ("file", "is a file")):
+    for name, wanted in (("notes", "is not empty and holds no manifest.json"), ("file", "is a file")):
         arguments = translate(finished, finished / "set", finished / "memory.tsv")
         arguments[arguments.index("--out") + 1] = tmp_path / name
-        assert said in refused(*arguments)
+        assert wanted in refused(*arguments)
     assert (tmp_path / "notes/thesis.txt").read_text() == "precious"
 
 
 def test_a_store_of_another_version_or_damaged(tmp_path: Path, finished: Path, refused) -> None:
-    for content, said in (('{"format": 7}', "format 7"), ("not JSON", "store.json")):
+    for content, wanted in (('{"format": 7}', "format 7"), ("not JSON", "store.json")):
         (tmp_path / "store.json").write_text(content)
         arguments = translate(finished, finished / "set", finished / "memory.tsv")
         arguments[arguments.index("--store") + 1] = tmp_path
-        assert said in refused(*arguments)
+        assert wanted in refused(*arguments)
 
 
 def test_folders_that_are_no_release(tmp_path: Path, refused, finished: Path) -> None:

@@ -7,20 +7,15 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dsbuild.engine import Capabilities, Output, Terms
 from dsbuild.tables import CORPUS, QRELS, QUERIES
-from dsbuild.translate import ENGINES
 from tests.small_set import (
     ASK_RIVER,
     CAFE,
     DOCS,
     MARKET,
-    QRELS as JUDGED,
-    QUERIES as ASKED,
     RICE,
     RIVER,
     SCHOOL,
@@ -36,6 +31,12 @@ from tests.small_set import (
     write_memory,
     write_set,
 )  # fmt: skip
+from tests.small_set import (
+    QRELS as JUDGED,
+)
+from tests.small_set import (
+    QUERIES as ASKED,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,17 @@ def test_the_json_summary_has_the_promised_shape(work: Path) -> None:
     assert found["release"] == str(work / "out")
     assert list(found["languages"]) == ["hi", "ta"]
     for row in found["languages"].values():
-        assert list(row) == ["in", "kept", "repaired", "dropped", "failed", "reasons", "segments", "reused", "tokens_per_s"]
+        assert list(row) == [
+            "in",
+            "kept",
+            "repaired",
+            "dropped",
+            "failed",
+            "reasons",
+            "segments",
+            "reused",
+            "tokens_per_s",
+        ]
         assert all(isinstance(row[name], int) for name in row if name not in ("reasons", "tokens_per_s"))
         assert row["in"] == len(DOCS) + len(ASKED)
         assert row["tokens_per_s"] > 0
@@ -88,7 +99,9 @@ def test_every_configuration_opens_with_datasets(work: Path, monkeypatch: pytest
             assert data.num_rows == manifest["configs"][name]["splits"][split]["rows"]
             lang, _, table = name.partition("-")
             schema = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}[table]
-            assert [column for column in schema.names if column != "split"] == data.column_names[: len(schema) - ("split" in schema.names)]
+            assert [column for column in schema.names if column != "split"] == data.column_names[
+                : len(schema) - ("split" in schema.names)
+            ]
             if table != "qrels":
                 assert set(data["lang"]) == {lang}
     assert list(datasets.load_dataset(str(out), "hi-qrels", cache_dir=str(tmp_path))) == ["test"]
@@ -104,12 +117,16 @@ def test_rows_are_put_together_again_exactly(work: Path) -> None:
     assert asked["q1"]["text"] == said(ASK_RIVER, "ta")
     assert {row["origin"] for row in asked.values()} == {"translated"}
     assert {row["query_id"]: row["text"] for row in rows(work / "out", "en-queries/*")} == ASKED
-    assert {(row["query_id"], row["doc_id"], row["relevance"]) for row in rows(work / "out", "ta-qrels/*")} == set(JUDGED)
+    assert {(row["query_id"], row["doc_id"], row["relevance"]) for row in rows(work / "out", "ta-qrels/*")} == set(
+        JUDGED
+    )
 
 
 def test_mojibake_is_mended_with_a_verdict(work: Path, tmp_path: Path) -> None:
     found = [row for row in rows(work / "out", "dropped/verdicts*") if row["rule"] == "mojibake"]
-    assert [(row["table"], row["lang"], row["id"], row["stage"], row["outcome"]) for row in found] == [("corpus", "en", "d6", "mend", "repaired")]
+    assert [(row["table"], row["lang"], row["id"], row["stage"], row["outcome"]) for row in found] == [
+        ("corpus", "en", "d6", "mend", "repaired")
+    ]
     assert json.loads(found[0]["detail"])["before"] == DOCS[5][2]
     assert next(row for row in rows(work / "out", "en-corpus/*") if row["doc_id"] == "d6")["text"] == CAFE
     make(tmp_path, *inputs(work), ("hi",), ["mend=false"])
@@ -135,8 +152,16 @@ def test_a_training_set_drops_queries_without_positives(tmp_path: Path) -> None:
     assert {row["doc_id"] for row in rows(out, "dropped/hi-corpus*")} == {"d1", "d9"}
     assert {row["query_id"] for row in rows(out, "dropped/hi-queries*")} == {"q5"}, "q1 has another positive"
     assert built.summary["languages"]["hi"]["reasons"] == {"missing": 2, "no_positive": 1}
-    orphaned = {row["id"]: (row["rule"], row["detail"]) for row in rows(out, "dropped/verdicts*") if row["outcome"] == "orphaned"}
-    assert orphaned == {"q1\td1": ("doc_dropped", "doc"), "q5\td9": ("query_dropped", "query and doc"), "q5\td1": ("query_dropped", "query and doc")}
+    orphaned = {
+        row["id"]: (row["rule"], row["detail"])
+        for row in rows(out, "dropped/verdicts*")
+        if row["outcome"] == "orphaned"
+    }
+    assert orphaned == {
+        "q1\td1": ("doc_dropped", "doc"),
+        "q5\td9": ("query_dropped", "query and doc"),
+        "q5\td1": ("query_dropped", "query and doc"),
+    }
 
 
 def test_a_set_of_which_nothing_survives(tmp_path: Path) -> None:
@@ -170,7 +195,9 @@ def test_a_second_run_writes_nothing(work: Path) -> None:
     code, out, _ = cli(*translate(work, *inputs(work), "--format", "json"))
     assert code == 0
     assert json.loads(out)["languages"]["ta"]["failed"] == 1
-    assert {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file() and path.suffix != ".lock"} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file() and path.suffix != ".lock"
+    } == before
 
 
 def test_a_lost_release_comes_back_from_the_store(work: Path) -> None:
@@ -187,8 +214,20 @@ def test_another_language_reuses_the_work(work: Path, tmp_path: Path) -> None:
     assert code == 0
     assert list(found) == ["recipe", "nodes", "terms", "advice"]
     nodes = {line["node"]: line for line in found["nodes"]}
-    assert set(nodes["unique"]) == {"node", "n_units", "n_done", "rows", "size_bytes", "seconds", "reasons", "waits_for"}
-    assert all(nodes[name]["n_done"] == nodes[name]["n_units"] == 1 for name in ("read", "unique", "translate.hi", "decide.ta.queries"))
+    assert set(nodes["unique"]) == {
+        "node",
+        "n_units",
+        "n_done",
+        "rows",
+        "size_bytes",
+        "seconds",
+        "reasons",
+        "waits_for",
+    }
+    assert all(
+        nodes[name]["n_done"] == nodes[name]["n_units"] == 1
+        for name in ("read", "unique", "translate.hi", "decide.ta.queries")
+    )
     assert nodes["translate.mr"]["reasons"] == {"never run": 1}
     assert nodes["translate.mr"]["rows"] > 0
     assert nodes["cascade"]["waits_for"] != []
@@ -271,101 +310,28 @@ def test_max_drop_stops_a_bad_run_early_and_says_why(tmp_path: Path) -> None:
     arguments = translate(tmp_path, source, write_memory(tmp_path / "memory.tsv"), langs="hi")
     code, _, err = cli(*arguments, "--max-drop", "20%")
     assert code == 2
-    assert re.search(r"^dsbuild: hi: 60 of the first 61 segments are bad \(most: missing, 60\), above --max-drop 20%", err, re.MULTILINE)
+    assert re.search(
+        r"^dsbuild: hi: 60 of the first 61 segments are bad \(most: missing, 60\), above --max-drop 20%",
+        err,
+        re.MULTILINE,
+    )
     assert not (tmp_path / "out").exists()
     assert cli(*arguments, "--max-drop", "99%")[0] == 0
 
 
 def test_settings_of_the_checks_decide(work: Path, tmp_path: Path) -> None:
-    code, out, _ = cli(*translate(tmp_path, *inputs(work), "--set", "bitext.max_length_ratio=1.01", "--format", "json", langs="hi"))
+    code, out, _ = cli(
+        *translate(tmp_path, *inputs(work), "--set", "bitext.max_length_ratio=1.01", "--format", "json", langs="hi")
+    )
     assert code == 0
     assert json.loads(out)["languages"]["hi"]["reasons"]["length_ratio"] >= 1
-    dropped = [row for row in rows(tmp_path / "out", "dropped/verdicts*") if row["rule"] == "length_ratio" and row["outcome"] == "dropped"]
+    dropped = [
+        row
+        for row in rows(tmp_path / "out", "dropped/verdicts*")
+        if row["rule"] == "length_ratio" and row["outcome"] == "dropped"
+    ]
     assert {(row["threshold"], row["threshold_source"], row["op"]) for row in dropped} == {(1.01, "user", ">")}
     assert all(row["value"] > 1.01 for row in dropped)
-
-
-def test_a_fallback_engine_is_tried_for_what_fails(tmp_path: Path) -> None:
-    first = write_memory(tmp_path / "memory.tsv", missing={"hi": [RIVER, CAFE]})
-    second = write_memory(tmp_path / "second.tsv", changed={(RIVER, "hi"): "नदी पहाड़ों से निकलती है और पूरब को बहती है।"}, missing={"hi": [CAFE]})
-    built = make(tmp_path, write_set(tmp_path / "set"), first, ("hi",), fallback__name="memory", fallback__file=str(second))
-    assert built.summary["languages"]["hi"]["reasons"] == {"missing": 1}
-    texts = {row["doc_id"]: row["text"] for row in rows(tmp_path / "out", "hi-corpus/*")}
-    assert texts["d8"].startswith("नदी पहाड़ों से")
-    assert texts["d9"] == said(WOOL, "hi")
-    assert set(built.manifest["engines"]) == {"memory", "fallback memory"}
-
-
-class Rewriter:
-    """An engine that carries placeholders: it says the memory's Spanish, a placeholder in the place of each item."""
-
-    name = "rewriter"
-    capabilities = Capabilities(placeholder="<x{n}>", protects=("url",), batch_tokens=64)
-
-    def __init__(self, forget: str = "") -> None:
-        self.forget = forget
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {"engine": self.name, "forget": self.forget}
-
-    def terms(self) -> Terms:
-        return Terms("MIT")
-
-    def check(self, src: str, tgts: Any) -> None: ...
-
-    def count_tokens(self, texts: Any, src: str) -> list[int]:
-        return [len(text.split()) for text in texts]
-
-    def translate_batches(self, batches: Any) -> Any:
-        for number, batch in enumerate(batches):
-            yield number, [Output(self._say(request.text), n_src_tokens=4, n_tgt_tokens=4) for request in batch]
-
-    def _say(self, text: str) -> str:
-        found = re.findall(r"<x\d+>|https?\S+", text)
-        body = " ".join(item for item in found if not self.forget or item.startswith("http"))
-        return f"la casa de {body} está cerca del río" if text.islower() else f"La casa de {body} está cerca del río."
-
-    def close(self) -> None: ...
-
-
-@pytest.fixture
-def rewriter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES._table, "rewriter", f"{__name__}:Rewriter")
-
-
-def test_glossary_and_addresses_come_back(rewriter: None, tmp_path: Path) -> None:
-    glossary = tmp_path / "terms.tsv"
-    glossary.write_text("# fixed terms\nAda\nriver bank\torilla\tes\n", "utf-8")
-    docs = [("d1", "", "The house of Ada at https://ada.example/x?y=1 is near the river bank."), ("d2", "", "The house of Bob is near.")]
-    source = write_set(tmp_path / "set", docs, {"q1": "where is the house of Ada"}, {"test": [("q1", "d1", 1)]})
-    arguments = ["translate", "--src", f"beir:{source}", "--src-lang", "en", "--langs", "es", "--engine", "rewriter", "--store", tmp_path / "store"]
-    code, _, err = cli(*arguments, "--out", tmp_path / "out", "--glossary", glossary)
-    assert code == 0, err
-    kept = {row["doc_id"]: row for row in rows(tmp_path / "out", "es-corpus/*")}
-    assert kept["d1"]["text"] == "La casa de Ada https://ada.example/x?y=1 orilla está cerca del río."
-    assert kept["d1"]["terms_missing"] == 0
-    code, _, err = cli(*arguments, "--out", tmp_path / "out2", "--glossary", glossary, "--set", "engine.forget=yes")
-    assert code == 0, err
-    verdicts = rows(tmp_path / "out2", "dropped/verdicts*")
-    assert any(row["id"] == "d1" and row["outcome"] in ("repaired", "flagged", "failed") for row in verdicts), "a lost item is never silent"
-
-
-def test_apertium_carries_terms(tmp_path: Path) -> None:
-    if not shutil.which("apertium"):
-        pytest.skip("needs apertium and apertium-eng-spa")
-    glossary = tmp_path / "terms.tsv"
-    glossary.write_text("house\thogar\tes\n", "utf-8")
-    docs = [("d1", "", "The old house stands near the river. See https://a.example/b for a map."), ("d2", "", "The children drink water.")]
-    source = write_set(tmp_path / "set", docs, {"q1": "where is the house"}, {"test": [("q1", "d1", 1)]})
-    arguments = ["translate", "--src", f"beir:{source}", "--src-lang", "en", "--langs", "es", "--engine", "apertium", "--store", tmp_path / "store"]
-    code, out, err = cli(*arguments, "--out", tmp_path / "out", "--glossary", glossary, "--format", "json")
-    if "no installed mode" in err:
-        pytest.skip("needs apertium-eng-spa")
-    assert code == 0, err
-    text = next(row["text"] for row in rows(tmp_path / "out", "es-corpus/*") if row["doc_id"] == "d1")
-    assert "hogar" in text
-    assert "https://a.example/b" in text
-    assert json.loads(out)["languages"]["es"]["kept"] == 3
 
 
 def test_the_text_summary_ends_with_samples_and_the_folder(work: Path) -> None:
@@ -380,14 +346,26 @@ def test_the_text_summary_ends_with_samples_and_the_folder(work: Path) -> None:
 
 def test_without_source_tables(work: Path, tmp_path: Path) -> None:
     make(tmp_path, *inputs(work), ("hi",), ["release.source_tables=false"])
-    assert set(json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["configs"]) == {"hi-corpus", "hi-queries", "hi-qrels"}
+    assert set(json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["configs"]) == {
+        "hi-corpus",
+        "hi-queries",
+        "hi-qrels",
+    }
     assert cli("verify", tmp_path / "out")[0] == 0
     assert cli("explain", tmp_path / "out", "--id", "d1")[0] == 0
 
 
 def test_a_train_and_a_test_split_stay_apart(tmp_path: Path) -> None:
-    splits = {"train": [row for row in JUDGED if row[0] in ("q1", "q2")], "test": [row for row in JUDGED if row[0] not in ("q1", "q2")]}
-    make(tmp_path, write_set(tmp_path / "set", qrels=splits), write_memory(tmp_path / "memory.tsv", missing={"hi": [TRAIN]}), ("hi",))
+    splits = {
+        "train": [row for row in JUDGED if row[0] in ("q1", "q2")],
+        "test": [row for row in JUDGED if row[0] not in ("q1", "q2")],
+    }
+    make(
+        tmp_path,
+        write_set(tmp_path / "set", qrels=splits),
+        write_memory(tmp_path / "memory.tsv", missing={"hi": [TRAIN]}),
+        ("hi",),
+    )
     configs = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["configs"]
     assert {name: one["rows"] for name, one in configs["hi-qrels"]["splits"].items()} == {"test": 4, "train": 4}
     assert {name: one["rows"] for name, one in configs["hi-queries"]["splits"].items()} == {"test": 3, "train": 2}

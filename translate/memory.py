@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import pyarrow as pa
 import xxhash
 
 from dsbuild.engine import Capabilities, Output, Request, Terms
@@ -108,9 +109,10 @@ class MemoryEngine:
     def _index(self) -> sqlite3.Connection:
         if self._base is not None:
             return self._base
+        folder = None
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
-            base = sqlite3.connect(Path(self._folder.name) / "pairs.sqlite")
+            folder = tempfile.TemporaryDirectory(prefix="dsbuild-memory-")
+            base = sqlite3.connect(Path(folder.name) / "pairs.sqlite")
             with closing(base.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = OFF")
                 cursor.execute("PRAGMA synchronous = OFF")
@@ -124,11 +126,14 @@ class MemoryEngine:
                 )
                 cursor.executemany("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?)", rows)
             base.commit()
+            self._base, self._folder = base, folder
         except (sqlite3.DatabaseError, FileNotFoundError) as error:
             raise StoreError(
                 f"{self.file}: no index of it can be written to the temporary folder ({error}); free some space, or set TMPDIR to another one"
             ) from error
-        self._base = base
+        finally:
+            if self._base is None and folder is not None:
+                folder.cleanup()
         return base
 
 
@@ -140,13 +145,18 @@ def read_pairs(file: Path) -> Iterator[Pair]:
     """All directed pairs of a file, in order."""
     suffix = file.suffix.lower()
     readers = {".tsv": _tsv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
-    if suffix == ".tmx":
-        yield from _tmx(file)
-    elif suffix in readers:
-        for number, row in readers[suffix](file):
-            yield from _directed(file, number, row)
-    else:
+    if suffix != ".tmx" and suffix not in readers:
         raise UnknownName("translation file type", suffix or file.name, [".tsv", ".tmx", ".jsonl", ".parquet"])
+    try:
+        if suffix == ".tmx":
+            yield from _tmx(file)
+        else:
+            for number, row in readers[suffix](file):
+                yield from _directed(file, number, row)
+    except UnicodeDecodeError as error:
+        raise EngineError(
+            f"{file}: invalid UTF-8 ({error.reason}, byte {error.object[error.start]:#04x}); convert it with iconv"
+        ) from error
 
 
 def _directed(file: Path, number: int, row: dict[str, Any]) -> Iterator[Pair]:
@@ -194,10 +204,13 @@ def _parquet_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     number = 0
-    for batch in pq.ParquetFile(file).iter_batches(batch_size=8192):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=8192):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except pa.ArrowException as error:
+        raise EngineError(f"{file}: cannot be read as Parquet ({error})") from error
 
 
 def _tmx(file: Path) -> Iterator[Pair]:

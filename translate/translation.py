@@ -71,13 +71,13 @@ class TranslateSegments:
         failures: dict[int, Outcome] = {}
         n_remembered = 0
         with Journal(work.scratch() / "journal") as journal:
-            for choice in filter(None, (self.engine, self.fallback)):
+            for place, choice in enumerate(filter(None, (self.engine, self.fallback))):
                 engine = shared_engine(choice.name, choice.options)
                 memory = TranslationMemory(
                     work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite"
                 )
                 todo = [index for index in range(len(texts)) if index not in entries]
-                climb = _Climb(self, engine, journal)
+                climb = _Climb(self, engine, journal, f"{place} {engine.name}")
                 known = climb.remembered(memory, [texts[index] for index in todo])
                 entries |= {todo[index]: entry for index, entry in known.items()}
                 n_remembered += len(known)
@@ -123,10 +123,12 @@ def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
 class _Climb:
     """One engine's way up the ladder for the segments of a unit."""
 
-    def __init__(self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal) -> None:
+    def __init__(self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal, label: str) -> None:
         self.stage = stage
         self.engine = engine
         self.journal = journal
+        # Tells the entries of two engines apart, which may be the same one with two models.
+        self.label = label
         protects = engine.capabilities.protects if stage.protects is None else stage.protects
         self.ladder = Ladder(
             src=stage.src, tgt=stage.tgt, capabilities=engine.capabilities, count=engine.count_tokens, hard=load(stage.hard),
@@ -135,7 +137,7 @@ class _Climb:
 
     def remembered(self, memory: TranslationMemory, texts: list[str]) -> dict[int, Entry]:
         """What the memory knows, as it was when the unit was begun: a resumed unit must form the same batches."""
-        key = f"{self.engine.name}/memory"
+        key = f"{self.label}/memory"
         if key not in self.journal.entries:
             self.journal.add(key, [[index, *entry] for index, entry in sorted(memory.lookup(texts).items())])
         return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
@@ -170,8 +172,7 @@ class _Climb:
         queries = [(index, query) for index, attempt in attempts.items() for query in attempt.queries()]
         batches = self._batches([query for _, query in queries])
         keys = [
-            f"{self.engine.name}/{rung}/{number}/{self._batch_id(queries, batch)}"
-            for number, batch in enumerate(batches)
+            f"{self.label}/{rung}/{number}/{self._batch_id(queries, batch)}" for number, batch in enumerate(batches)
         ]
         answers: dict[int, Output] = {}
         places: dict[int, list[int]] = {index: [] for index in attempts}
