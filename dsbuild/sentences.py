@@ -8,6 +8,7 @@ translated together lose less than one cut in half. Thai and Lao text is cut at 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -156,3 +157,9 @@ def _known(lang: str) -> _Words:
         if name in wanted:
             words[kind].update(listed.split())
     return _Words(*(frozenset(words[kind]) for kind in ("title", "number", "end", "start", "initial")))
+
+
+@lru_cache(maxsize=1)
+def rules_digest() -> str:
+    """The digest of the abbreviations: where sentences end depends on them."""
+    return hashlib.sha256(Path(__file__).with_name("abbreviations.tsv").read_bytes()).hexdigest()[:32]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from dsbuild.filters.data import checks_digest
 from dsbuild.stage import Result, Shard, Workspace
 
 
 @dataclass(frozen=True)
 class CheckTranslations:
-    """Score each distinct segment's translation against its source (`BitextChecks`)."""
+    """Score each distinct segment's translation against its source (`BitextChecks`); `data`: digest of what it reads."""
 
     src: str
     tgt: str
+    data: str = field(default_factory=checks_digest)
 
     name: ClassVar[str] = "check"
     version: ClassVar[int] = 1

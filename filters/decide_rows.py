@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from dsbuild.filters.data import thresholds_digest
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
@@ -19,7 +20,8 @@ class DecideRows:
     """Give each row its fate: kept, dropped (a threshold) or failed (a hard failure).
 
     settings: thresholds that the user set, by their key without "bitext."; judged: not empty for an evaluation set, whose
-    judged rows are never dropped: they stay with the flag `bad_translation`, unless there is no text to keep.
+    judged rows are never dropped: they stay with the flag `bad_translation`, unless there is no text to keep; data: digest of the
+    default thresholds.
     """
 
     table: str
@@ -27,6 +29,7 @@ class DecideRows:
     id_column: str
     settings: Mapping[str, float] = field(default_factory=dict)
     judged: str = ""
+    data: str = field(default_factory=thresholds_digest)
 
     name: ClassVar[str] = "decide"
     version: ClassVar[int] = 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from dsbuild.filters.data import mending_version
 from dsbuild.stage import Result, Shard, Workspace, verdict
 
 
@@ -23,6 +24,7 @@ class MendMojibake:
     table: str
     id_column: str
     fields: tuple[str, ...]
+    library: str = field(default_factory=mending_version)
 
     name: ClassVar[str] = "mend"
     version: ClassVar[int] = 1

@@ -57,7 +57,8 @@ def put_together(
     }  # fmt: skip
     inputs = {
         "uids": pa.table({"uid": pa.array(range(n), pa.int64())}), "rows": rows, "segments": segments.table,
-        "translated": Tables([pa.table(made, schema=TRANSLATED)]), "checked": Tables([pa.table({"uid": pa.array(range(n), pa.int64()), **(scores or {})})]),
+        "translated": Tables([pa.table(made, schema=TRANSLATED)]),
+        "checked": Tables([pa.table({"uid": pa.array(range(n), pa.int64()), **(scores or {})})]),
     }  # fmt: skip
     result = AssembleRows("hi", "doc_id", ("title", "text")).run(inputs, work)
     assert result.counts is not None

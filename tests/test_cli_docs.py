@@ -109,3 +109,14 @@ def test_list_of_sources_is_what_the_help_says() -> None:
     kinds = {row["name"] for row in json.loads(cli("list", "sources", "--format", "json")[1])}
     source = next(one for one in options(ALL["translate",]) if "--src" in one.opts)
     assert all(kind in source.help for kind in kinds)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+def test_every_recipe_that_the_pages_show_is_valid(page, tmp_path) -> None:
+    from dsbuild.builders.build import compose
+    from dsbuild.filters.decide import load_thresholds
+
+    for number, block in enumerate(re.findall(r"(?m)^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL)):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, "utf-8")
+        load_thresholds(compose(path, {}, []).bitext, tgt="hi")

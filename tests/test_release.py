@@ -87,7 +87,7 @@ def test_tampering_that_also_changes_digests_is_found(copy: Path) -> None:
     [
         ("hi-corpus/corpus-00000-of-00001.parquet", lambda table: table.slice(1), "rows in the files"),
         ("hi-corpus/corpus-00000-of-00001.parquet", lambda table: pa.concat_tables([table.slice(1), table.slice(1, 1)]), "stands in 2 rows"),
-        ("hi-queries/test-00000-of-00001.parquet", lambda table: pa.concat_tables([table.slice(1), table.slice(1, 1)]), "query_id 'q1' is not in hi-queries"),
+        ("hi-queries/test-00000-of-00001.parquet", lambda table: pa.concat_tables([table.slice(1), table.slice(1, 1)]), "'q1' is not in hi-queries"),
         ("en-corpus/corpus-00000-of-00001.parquet", lambda table: table.drop_columns("title"), "column title is missing"),
     ],
 )  # fmt: skip

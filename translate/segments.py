@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from dsbuild.sentences import rules_digest
 from dsbuild.stage import Result, Shard, Workspace
 from dsbuild.translate.segment import segment
 
@@ -33,6 +34,7 @@ class SegmentRows:
     lang: str
     fields: tuple[str, ...]
     unit: Literal["sentence", "window", "passage"] = "sentence"
+    rules: str = field(default_factory=rules_digest)
 
     name: ClassVar[str] = "segment"
     version: ClassVar[int] = 1

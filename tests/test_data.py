@@ -1,0 +1,39 @@
+"""What a stage reads beside its inputs enters the keys of its units."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsbuild.filters import data
+from dsbuild.filters.checks import CheckTranslations
+from dsbuild.filters.decide_rows import DecideRows
+from dsbuild.filters.mend import MendMojibake
+from dsbuild.stage import parameters
+from dsbuild.translate.segments import SegmentRows
+
+
+def test_data_files_and_versions_are_parameters() -> None:
+    assert parameters(CheckTranslations("en", "hi"))["data"] == data.checks_digest()
+    assert parameters(DecideRows("corpus", "hi", "doc_id"))["data"] == data.thresholds_digest()
+    assert parameters(MendMojibake("corpus", "doc_id", ("text",)))["library"]
+    assert parameters(SegmentRows("en", ("text",)))["rules"]
+
+
+@pytest.mark.parametrize("name", [*data.CHECKS, "thresholds.yaml"])
+def test_a_changed_data_file_is_another_digest(name, tmp_path, monkeypatch) -> None:
+    for path in data._FOLDER.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes() + (b"x" if path.name == name else b""))
+    digest = data.thresholds_digest if name == "thresholds.yaml" else data.checks_digest
+    before = digest()
+    digest.cache_clear()
+    monkeypatch.setattr(data, "_FOLDER", tmp_path)
+    try:
+        assert digest() != before
+    finally:
+        digest.cache_clear()
+
+
+def test_every_data_file_of_the_room_is_covered() -> None:
+    files = {path.name for path in data._FOLDER.iterdir() if path.suffix in (".json", ".tsv", ".yaml", ".ftz")}
+    assert files == {*data.CHECKS, "thresholds.yaml"}
