@@ -49,7 +49,9 @@ def write_unit(path: Path, table: pa.Table) -> None:
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a whole file; a damaged one is a `StoreError` that names it."""
     try:
-        return pq.read_table(path, columns=columns, memory_map=False, use_threads=False, partitioning=None)
+        # Not `pq.read_table`: that one imports pyarrow's dataset layer and pandas into every worker.
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path}: cannot be read as Parquet ({first}); delete it and run again") from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from dsbuild.errors import StoreError
 from dsbuild.stage import VERDICTS, Counts, Result, Shard, Workspace
 
 FORMAT = 1
+_WRITERS = 2  # compressing and syncing leave the interpreter to whoever makes the next shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +109,8 @@ class Store:
 
         `started`: when the unit was begun (`time.perf_counter`); outputs may be made while they are written.
         """
-        outputs = {
-            name: [
-                self._write(key, f"{key}{_suffix(name, index)}.parquet", shard) for index, shard in enumerate(shards)
-            ]
-            for name, shards in result.outputs.items()
-        }
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            outputs = {name: self._write_all(writers, key, name, shards) for name, shards in result.outputs.items()}
         verdicts = self._write(key, f"{key}.verdicts.parquet", Shard(pa.Table.from_pylist(result.verdicts, VERDICTS)))
         measured = {**result.measured, "seconds": round(time.perf_counter() - started, 3)}
         record = UnitRecord(key, descriptor, outputs, verdicts, counts, result.facts, measured)
@@ -120,6 +119,16 @@ class Store:
         )
         shutil.rmtree(self.folder(key) / f"{key}.work", ignore_errors=True)
         return record
+
+    def _write_all(self, writers: ThreadPoolExecutor, key: str, name: str, shards: Iterable[Shard]) -> list[ShardRecord]:
+        """Write the shards of an output while the next one is made; few wait at a time, so that memory stays flat."""
+        records: list[ShardRecord] = []
+        waiting: deque[Future[ShardRecord]] = deque()
+        for index, shard in enumerate(shards):
+            if len(waiting) == _WRITERS:
+                records.append(waiting.popleft().result())
+            waiting.append(writers.submit(self._write, key, f"{key}{_suffix(name, index)}.parquet", shard))
+        return [*records, *(one.result() for one in waiting)]
 
     def _write(self, key: str, file: str, shard: Shard) -> ShardRecord:
         path = self.path(key, file)
