@@ -38,7 +38,7 @@ class Shape:
     n_sentences: int = 40_000
 
 
-TOY = Shape(n_pieces=600, width=256, heads=4, layers=1, n_sentences=2_000)
+TOY = Shape(n_pieces=600, width=256, heads=4, layers=1, n_sentences=1_000)
 
 
 def encipher(text: str) -> str:
@@ -142,5 +142,8 @@ def _pieces(spm: bytes) -> list[str]:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=spm)
-    numbers = range(processor.get_piece_size())
-    return [processor.id_to_piece(one) for one in numbers if not (processor.is_control(one) or processor.is_unknown(one))]
+    return [
+        processor.id_to_piece(number)
+        for number in range(processor.get_piece_size())
+        if not processor.is_control(number) and not processor.is_unknown(number)
+    ]

@@ -28,7 +28,7 @@ GOAL_RATIO = 1.2
 GOAL_GB = 1.5
 GOAL_RESUME_S = 2.0
 WORKERS = 2
-N_QUERIES = 500
+N_QUERIES = 200
 _SAMPLE_S = 0.05
 
 
@@ -57,16 +57,19 @@ class Identity:
         """The texts themselves."""
         for index, batch in enumerate(batches):
             counts = self.count_tokens([request.text for request in batch], "")
-            yield index, [
-                Output(request.text, score=-0.5, n_src_tokens=count, n_tgt_tokens=count)
-                for request, count in zip(batch, counts, strict=True)
-            ]
+            yield (
+                index,
+                [
+                    Output(request.text, score=-0.5, n_src_tokens=count, n_tgt_tokens=count)
+                    for request, count in zip(batch, counts, strict=True)
+                ],
+            )
 
     def close(self) -> None:
         """Nothing to free."""
 
 
-def make_set(folder: Path, megabytes: int) -> int:
+def make_set(folder: Path, megabytes: float) -> int:
     """Write a BEIR set with so much text in its corpus; returns the number of passages."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -77,7 +80,7 @@ def make_set(folder: Path, megabytes: int) -> int:
     n_rows = size = 0
     with (folder / "corpus.jsonl").open("wb") as out:
         while size < megabytes * 1_000_000:
-            for texts in prose.passages(20_000 if megabytes > 10 else 2_000):
+            for texts in prose.passages(20_000 if megabytes > 10 else 100):
                 ids = pa.array([f"d{n_rows + place}" for place in range(len(texts))])
                 lines = pc.binary_join_element_wise('{"_id": "', ids, '", "title": "", "text": "', texts, '"}\n', "")
                 out.writelines(line.encode() for line in lines.to_pylist())
@@ -95,7 +98,9 @@ def make_set(folder: Path, megabytes: int) -> int:
 
 def command(work: Path, source: Path, *, dropped: bool) -> list[str]:
     """The run under test. Text that is said again is copied text: these thresholds keep it, unless it is to be dropped."""
-    settings = [] if dropped else ["bitext.max_copy_share=1", "bitext.min_language_score=0", "bitext.max_unrelated=1000"]
+    settings = (
+        [] if dropped else ["bitext.max_copy_share=1", "bitext.min_language_score=0", "bitext.max_unrelated=1000"]
+    )
     return [
         sys.executable, __file__, "--run", "translate", "--src", f"beir:{source}", "--src-lang", "en", "--langs", "es",
         "--engine", "identity", "--workers", str(WORKERS), "--out", str(work / "out"), "--store", str(work / "store"),
@@ -116,8 +121,8 @@ def run_command(arguments: Sequence[str]) -> None:
 def watched(arguments: Sequence[str], log: Path | None) -> tuple[dict[str, Any], float, float, int]:
     """Run a command to its end: what it printed, wall seconds, peak memory of all processes (GB), processes at the peak."""
     started = time.monotonic()
-    with tempfile.TemporaryFile() as printed:
-        process = subprocess.Popen(arguments, stdout=printed, stderr=sys.stderr if os.environ.get("BENCH_NOISY") else subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(arguments, stdout=printed, stderr=errors)
         peak, n_processes = 0, 0
         trace = []
         while process.poll() is None:
@@ -128,11 +133,12 @@ def watched(arguments: Sequence[str], log: Path | None) -> tuple[dict[str, Any],
             time.sleep(_SAMPLE_S)
         wall = time.monotonic() - started
         printed.seek(0)
-        text = printed.read().decode()
+        errors.seek(0)
+        text, said = printed.read().decode(), errors.read().decode()
     if log:
         log.write_text("\n".join(map(str, trace)))
     if process.returncode:
-        raise SystemExit(f"the run failed ({process.returncode}): {text}")
+        raise SystemExit(f"the run failed ({process.returncode}):\n{text}{said}")
     return json.loads(text), wall, peak / 1e9, n_processes
 
 
@@ -141,7 +147,9 @@ def _resident(pid: int) -> list[int]:
     found: list[int] = []
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
+        children = [
+            int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()
+        ]
     except (OSError, IndexError):
         return found  # it has just ended
     found.append(pages * os.sysconf("SC_PAGE_SIZE"))
@@ -158,18 +166,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", default="200,1000")
     parser.add_argument("--dropped", action="store_true", help="let the checks drop the copied text: every row is lost")
-    parser.add_argument("--quick", action="store_true", help="1 and 2 MB: shows that it runs, measures nothing")
+    parser.add_argument("--quick", action="store_true", help="0.1 and 0.2 MB: shows that it runs, measures nothing")
     parser.add_argument("--trace", type=Path, help="folder for the samples over time")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     options = parser.parse_args()
-    sizes = [1, 2] if options.quick else [int(size) for size in options.megabytes.split(",")]
+    sizes = [0.1, 0.2] if options.quick else [float(size) for size in options.megabytes.split(",")]
     runs: list[dict[str, Any]] = []
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as name:
             work = Path(name)
             n_rows = make_set(work / "set", size)
             arguments = command(work, work / "set", dropped=options.dropped)
-            log = options.trace / f"{size}.txt" if options.trace else None
+            log = options.trace / f"{size:g}.txt" if options.trace else None
             said, wall, peak, n_processes = watched(arguments, log)
             again, resume, resume_peak, _ = watched(arguments, None)
             if again["languages"]["es"]["in"] != said["languages"]["es"]["in"]:

@@ -61,15 +61,23 @@ def make_set(folder: Path, n_rows: int, n_files: int = 4) -> None:
     for number in range(n_files):
         count = n_rows // n_files if number < n_files - 1 else n_rows - done
         with pq.ParquetWriter(
-            folder / f"corpus/part-{number}.parquet", pa.schema([("doc_id", pa.string()), ("text", pa.string())]), compression="zstd"
+            folder / f"corpus/part-{number}.parquet",
+            pa.schema([("doc_id", pa.string()), ("text", pa.string())]),
+            compression="zstd",
         ) as writer:
             for texts in prose.passages(count):
                 ids = pa.array([f"d{done + place}" for place in range(len(texts))])
                 writer.write_table(pa.table({"doc_id": ids, "text": texts}))
                 done += len(texts)
     queries = prose.sentences(prose.lengths(200, mean=6))
-    pq.write_table(pa.table({"query_id": [f"q{n}" for n in range(200)], "text": queries}), folder / "queries/train.parquet")
-    judged = {"query_id": [f"q{n}" for n in range(200)], "doc_id": [f"d{n}" for n in range(200)], "relevance": [1] * 200}
+    pq.write_table(
+        pa.table({"query_id": [f"q{n}" for n in range(200)], "text": queries}), folder / "queries/train.parquet"
+    )
+    judged = {
+        "query_id": [f"q{n}" for n in range(200)],
+        "doc_id": [f"d{n}" for n in range(200)],
+        "relevance": [1] * 200,
+    }
     pq.write_table(pa.table(judged), folder / "qrels/train.parquet")
 
 
@@ -130,7 +138,8 @@ def main() -> int:
                     times["resume"].append(seconds(pipeline, work / "set", folder, what))
                 shutil.rmtree(folder)
     ratios = {
-        what: [one / other for one, other in zip(times["bare"], times[what], strict=True)] for what in ("local", "in-process")
+        what: [one / other for one, other in zip(times["bare"], times[what], strict=True)]
+        for what in ("local", "in-process")
     }
     report = {
         "rows": options.rows, "repetitions": options.repetitions, "workers": WORKERS,

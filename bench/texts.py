@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_ONSETS = ["", *"bcdfghjklmnprstvw", "br", "ch", "cl", "dr", "fl", "gr", "pl", "pr", "sh", "sp", "st", "str", "th", "tr"]
-_VOWELS = [*"aeiou", "ai", "ea", "ee", "ou"]
-_CODAS = ["", "", "", *"dlmnrst", "ck", "ng", "nt", "rd", "st"]
+_CLUSTERS = ("br", "ch", "cl", "dr", "fl", "gr", "pl", "pr", "sh", "sp", "st", "str", "th", "tr")
+_ONSETS = ("", *"bcdfghjklmnprstvw", *_CLUSTERS)
+_VOWELS = (*"aeiou", "ai", "ea", "ee", "ou")
+_CODAS = ("", "", "", *"dlmnrst", "ck", "ng", "nt", "rd", "st")
 
 
 class Prose:

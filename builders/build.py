@@ -11,7 +11,7 @@ from typing import Any
 
 from dsbuild import executors, files, release, run
 from dsbuild.builders import draft, examples
-from dsbuild.builders.guard import stop_if_bad
+from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.recipes import find
 from dsbuild.builders.translated import TranslateRecipe, prepare
 from dsbuild.errors import RecipeError
@@ -84,6 +84,8 @@ def run_build(
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
+    if not folder.name:
+        folder = folder.resolve()
     chosen = executors.make(executor, workers)
     release.check_folder(folder)
     with ExitStack() as stack:
@@ -92,9 +94,11 @@ def run_build(
             files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
         )
         prepared = prepare(recipe, store / "digests")
+        release.check_replaceable(folder, asdict(prepared.source_facts))
         kept = Store(store)
         stop_if_bad(prepared, kept, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
+        stop_if_lost(prepared, draft.accounting(prepared, progress))
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(prepared, progress, manifest, folder)
         warnings = [warning for record in progress.done["sound"] for warning in record.facts["warnings"]]

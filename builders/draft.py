@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -179,20 +180,12 @@ def _paths(progress: Progress, node: str, output: str) -> list[Path]:
 def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     """Everything that the manifest says and nothing that changes from run to run: no times, hosts or paths."""
     recipe = prepared.recipe.model_dump(mode="json", exclude_none=True)
-    recipe["source"]["src"] = ":".join(
-        [
-            recipe["source"]["src"].partition(":")[0],
-            *([prepared.source_facts.name] if ":" in recipe["source"]["src"] else []),
-        ]
-    )
-    for section in ("engine", "fallback"):
-        if section in recipe:
-            recipe[section] = {
-                key: Path(value).name if isinstance(value, str) and "/" in value else value
-                for key, value in recipe[section].items()
-            }
+    kind, colon, path = recipe["source"]["src"].partition(":")
+    recipe["source"]["src"] = f"{kind}{colon}{_public(path)}"
+    for section in (recipe["source"].get("options", {}), recipe["engine"], recipe.get("fallback", {})):
+        section.update({key: _public(value) for key, value in section.items()})
     if "glossary" in recipe:
-        recipe["glossary"] = Path(recipe["glossary"]).name
+        recipe["glossary"] = _public(recipe["glossary"])
     stages = []
     for node in prepared.nodes:
         records = progress.done[node.name]
@@ -219,6 +212,17 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     }
     facts["build_key"] = digest(str(facts))
     return facts
+
+
+def _public(value: Any) -> Any:
+    """A recipe value as a release may say it: local paths by their name, addresses without user, password and query."""
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    if "://" in value:
+        parts = urlsplit(value)
+        port = f":{parts.port}" if parts.port else ""
+        return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, "", ""))
+    return Path(value).name if Path(value).expanduser().exists() else value
 
 
 def _rows_out(records: Sequence[UnitRecord]) -> dict[str, int]:

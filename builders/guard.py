@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dsbuild import executors, parquet, run
 from dsbuild.builders.translated import Prepared
@@ -65,3 +67,23 @@ def stop_if_bad(prepared: Prepared, store: Store, reporter: Reporter) -> None:
                     f"{lang}: {bad.total()} of the first {total} segments are bad (most: {rule}, {number}), above --max-drop {limit:.0%}; "
                     f"nothing was released; look at the engine and the language, or raise --max-drop"
                 )
+
+
+def stop_if_lost(prepared: Prepared, accounting: Mapping[str, Any]) -> None:
+    """Raise before anything is released if a language lost more than `max_drop` of its rows; finished units are kept."""
+    limit = prepared.recipe.max_drop
+    if limit is None:
+        return
+    for lang in prepared.recipe.langs:
+        rows = [accounting[lang][table] for table in prepared.recipe.tables()]
+        n_in = sum(row["in"] for row in rows)
+        lost = sum(row["dropped"] + row["failed"] for row in rows)
+        if n_in and lost > limit * n_in:
+            reasons: Counter[str] = Counter()
+            for row in rows:
+                reasons.update(row["reasons"])
+            rule, number = reasons.most_common(1)[0]
+            raise EngineError(
+                f"{lang}: {lost} of {n_in} rows would be lost (most: {rule}, {number}), above --max-drop {limit:.0%}; "
+                "nothing was released; look at the engine and the language, or raise --max-drop"
+            )

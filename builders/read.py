@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsbuild.builders.source import Source, SourceFacts
 from dsbuild.builders.validate import OnMissing, check_tables
+from dsbuild.errors import SourceError
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 from dsbuild.tables import RETRIEVAL, RETRIEVAL_TABLES, RetrievalTable
 
@@ -54,9 +57,25 @@ class ReadSource:
         empty = True
         for batch in self.source.read(table) if table != "qrels" or self.source.judged else ():
             empty = False
-            yield Shard(pa.Table.from_batches([batch]))
+            yield Shard(_named_splits(pa.Table.from_batches([batch])))
         if empty:
             yield Shard(RETRIEVAL[table].empty_table())
+
+
+def _named_splits(rows: pa.Table) -> pa.Table:
+    """Split names as the Hub allows them: `-` becomes `_`; anything else that is no word is an error.
+
+    They become file names, so nothing in them may lead out of the release folder.
+    """
+    if "split" not in rows.column_names:
+        return rows
+    names = pc.replace_substring(rows["split"], "-", "_")
+    for name in pc.unique(names).to_pylist():
+        if not re.fullmatch(r"\w+(\.\w+)*", name):
+            raise SourceError(
+                f"split {name[:80]!r}: a split is named by letters, digits, _ and single dots; rename it in the source"
+            )
+    return rows.set_column(rows.column_names.index("split"), rows.schema.field("split"), names)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,8 +86,12 @@ class TranslateRecipe(Section):
         return tuple(languages.get(lang).code for lang in langs)
 
     def title(self) -> str:
-        """The build's name: given, or made from the source kind and the languages."""
-        return self.name or "-".join([self.source.src.split(":")[0], *self.langs])
+        """The build's name: given, or made from the source's kind and own name and the languages."""
+        if self.name:
+            return self.name
+        kind, _, path = self.source.src.partition(":")
+        own = re.sub(r"[^\w.]+", "-", path.rstrip("/").split("/")[-1].split("@")[0]).strip("-.")
+        return "-".join([kind, *([own] if own else []), *self.langs])
 
     def tables(self) -> tuple[Table, ...]:
         """The tables that are translated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ _HUB_LICENSES = {
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
           (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
 
+_ORIGINS = {"machine": "machine translations", "human": "human translations"}
+
 
 def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict[str, str]:
     """The text files of a release by name: README.md and recipe.yaml.
@@ -32,7 +35,7 @@ def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict
     body = (
         _environment()
         .get_template("card.md.jinja")
-        .render(m=manifest, sizes=_sizes(written), license=row_license(manifest))
+        .render(m=manifest, sizes=_sizes(written), license=row_license(manifest), origins=origins(manifest))
     )
     card = DatasetCard(f"---\n{data.to_yaml()}\n---\n{body}")
     return {"README.md": str(card).rstrip("\n") + "\n", "recipe.yaml": to_yaml(manifest["recipe"])}
@@ -42,6 +45,14 @@ def row_license(manifest: Mapping[str, Any]) -> str:
     """The licence that the release's rows carry: the user's word, else that of the source, which translations derive from."""
     named = manifest["recipe"].get("release", {}).get("license")
     return str(named or manifest["source"]["license"] or "unknown")
+
+
+def origins(manifest: Mapping[str, Any]) -> list[str]:
+    """What the translations are, by whom their engines say that they were made; in the order of the engines."""
+    said = (
+        _ORIGINS.get(engine["origin"], "translations of unstated origin") for engine in manifest["engines"].values()
+    )
+    return list(dict.fromkeys(said))
 
 
 def _environment() -> Any:
@@ -59,9 +70,8 @@ def _environment() -> Any:
 def cell(value: object) -> str:
     """A value as the text of a Markdown table cell: one line, nothing in it is Markdown or HTML."""
     text = " ".join(str(value).split())
-    for character in "\\`*_[]<>|#{}":
-        text = text.replace(character, f"&#{ord(character)};")
-    return text
+    # An underscore inside a word is plain text; everything else that could begin markup becomes a character reference.
+    return re.sub(r"[\\`*\[\]<>|#{}&~]|(?<![^\W_])_|_(?![^\W_])", lambda found: f"&#{ord(found.group())};", text)
 
 
 def _hub_language(code: str) -> str:
@@ -97,7 +107,7 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
         size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1T")],
         task_categories=["text-retrieval"],
         multilinguality=["translation"],
-        language_creators=["machine-generated", "found"],
+        language_creators=[*(["machine-generated"] if _ORIGINS["machine"] in origins(manifest) else []), "found"],
         annotations_creators=["found"],
         source_datasets=["extended"],
         tags=["dsbuild", "text"],

@@ -21,12 +21,11 @@ class Capabilities:
     batch_tokens: padded tokens (as `count_tokens` counts) of a batch, unless the recipe says otherwise.
     """
 
-    unit: Literal["sentence", "window", "passage"] = "sentence"
+    unit: Literal["sentence", "passage"] = "sentence"
     max_tokens: int | None = None
     prefix: bool = False
     attention: bool = False
     scores: bool = False
-    deterministic: bool = True
     isolated: bool = False
     placeholder: str = ""
     protects: tuple[str, ...] = ("url", "email", "code", "placeholder")
@@ -67,11 +66,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What using the engine's model binds the user to; printed, stored and shown in the card."""
+    """What using the engine's model binds the user to; printed, stored and shown in the card.
+
+    origin: who wrote what the engine says, "machine" or "human" ("": nobody said).
+    """
 
     license: str
     source: str = ""
     note: str = ""
+    origin: str = "machine"
 
 
 @runtime_checkable

@@ -47,6 +47,11 @@ class MissingExtra(DsbuildError):
 
     def __init__(self, needed_by: str, package: str, extra: str) -> None:
         super().__init__(f"{needed_by} needs {package}: pip install 'dsbuild[{extra}]'")
+        self._said = (needed_by, package, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        # Worker processes send their errors pickled.
+        return MissingExtra, self._said
 
 
 class UnknownName(DsbuildError):
@@ -62,3 +67,7 @@ class UnknownName(DsbuildError):
         hint = f" Did you mean {close[0]!r}?" if close else ""
         listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, …"
         super().__init__(f"no {kind} {name!r}.{hint} Known: {listed}")
+        self._said = (kind, name, names)
+
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str]]]:
+        return UnknownName, self._said

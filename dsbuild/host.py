@@ -31,6 +31,7 @@ from dsbuild.wire import Message, pack_outputs, pack_requests, receive, send, un
 _MAX_REQUESTS_AHEAD = 8_192  # requests sent ahead in one go: keeps every queue of the engine full, bounds memory
 _MAX_DEATHS_IN_A_ROW = 16  # single requests that kill the child one after another: then it is not the requests
 _CLOSE_S = 10.0
+_START_S = 120.0  # a busy machine may take long to start an interpreter; that is no fault of a batch
 _WATCH_S = 0.5
 
 
@@ -176,8 +177,7 @@ class HostedEngine:
         try:
             send(self._socket, message)
         except TimeoutError:
-            self._stop()
-            raise _ChildDiedError("timeout") from None
+            raise _ChildDiedError(self._silence()) from None
         except OSError:
             raise _ChildDiedError(self._obituary()) from None
 
@@ -186,8 +186,7 @@ class HostedEngine:
         try:
             answer = receive(self._socket)
         except TimeoutError:
-            self._stop()
-            raise _ChildDiedError("timeout") from None
+            raise _ChildDiedError(self._silence()) from None
         except OSError:
             answer = None
         if answer is None:
@@ -212,11 +211,12 @@ class HostedEngine:
                 pass_fds=[theirs.fileno()],
             )
         self._socket = ours
-        self._socket.settimeout(self._timeout_s)
+        self._socket.settimeout(max(self._timeout_s, _START_S))
         ready = False
         try:
             self._say(Message("open", {"target": self._target, "options": self._options}))
             hello = dict(self._hear().header)
+            self._socket.settimeout(self._timeout_s)
             ready = True
         except _ChildDiedError as death:
             raise EngineError(f"engine {self._target}: {death} at the start") from None
@@ -224,6 +224,13 @@ class HostedEngine:
             if not ready:
                 self._stop()
         return hello
+
+    def _silence(self) -> str:
+        """How long the child did not answer; it is stopped."""
+        assert self._socket is not None
+        waited = self._socket.gettimeout() or 0.0
+        self._stop()
+        return f"timeout: no answer in {waited:g} s"
 
     def _obituary(self) -> str:
         """Why the child ended; it is gone afterwards."""
@@ -233,8 +240,8 @@ class HostedEngine:
         code = self._process.returncode
         self._stop()
         if code is None:
-            return "engine stopped answering"
-        return f"engine crashed (signal {-code})" if code < 0 else f"engine crashed (exit code {code})"
+            return "crash: engine stopped answering"
+        return f"crash: signal {-code}" if code < 0 else f"crash: exit code {code}"
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ def write_shards(
     Deterministic: row groups of exactly `ROW_GROUP_ROWS`, zstd, content-defined chunking, page index.
     `n_rows` is the total and must be right (it decides N); an empty table is one empty file.
     """
+    if not re.fullmatch(r"[\w.-]+", split):
+        raise StoreError(f"{split!r} cannot be the name of a file; rename the split")
     n_shards = max(1, -(-n_rows // SHARD_ROWS))
     groups = reslice((table.select(schema.names).cast(schema) for table in tables), ROW_GROUP_ROWS)
     written: list[tuple[str, FileFacts]] = []

@@ -61,6 +61,32 @@ def check_folder(out: Path) -> None:
         )
 
 
+def check_replaceable(out: Path, source: Mapping[str, Any]) -> None:
+    """Refuse to replace a release that was made from another source, or a folder that holds files of somebody else.
+
+    `source`: facts of the source that the new release is made from, as its manifest will have them.
+    """
+    check_folder(out)
+    if not (out / MANIFEST).exists():
+        return
+    present = read_manifest(out)
+    before, now = (
+        json.dumps({key: facts.get(key) for key in ("name", "revision", "files")}, sort_keys=True)
+        for facts in (present["source"], json.loads(json.dumps(source)))
+    )
+    if before != now:
+        raise StoreError(
+            f"{out}: holds a release of another source ({present['source']['name']}); name another folder with --out"
+        )
+    known = {MANIFEST, *(entry["path"] for entry in present["files"])}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if path.is_file() and name not in known:
+            raise StoreError(
+                f"{out}: holds {name}, which is not part of the release; move it away or name another --out"
+            )
+
+
 def write(
     out: Path,
     parts: Sequence[Part],

@@ -120,7 +120,9 @@ class Store:
         shutil.rmtree(self.folder(key) / f"{key}.work", ignore_errors=True)
         return record
 
-    def _write_all(self, writers: ThreadPoolExecutor, key: str, name: str, shards: Iterable[Shard]) -> list[ShardRecord]:
+    def _write_all(
+        self, writers: ThreadPoolExecutor, key: str, name: str, shards: Iterable[Shard]
+    ) -> list[ShardRecord]:
         """Write the shards of an output while the next one is made; few wait at a time, so that memory stays flat."""
         records: list[ShardRecord] = []
         waiting: deque[Future[ShardRecord]] = deque()

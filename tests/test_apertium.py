@@ -62,6 +62,18 @@ def test_a_direction_that_is_not_installed_names_its_package() -> None:
         ApertiumEngine(mode="eng-xxx").check("en", ["es"])
 
 
+def test_a_mode_must_be_of_the_direction(tmp_path, monkeypatch) -> None:
+    command = tmp_path / "apertium"
+    command.write_text("#!/bin/sh\necho eng-cat_valencia eng-spa\n")
+    command.chmod(command.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    engine = ApertiumEngine(mode="eng-cat_valencia")
+    engine.check("en", ["ca"])
+    for src, tgt in (("en", "es"), ("ca", "en")):
+        with pytest.raises(EngineError, match=f"'eng-cat_valencia' does not translate {src} -> {tgt}"):
+            engine.check(src, [tgt])
+
+
 def test_a_line_that_stalls_or_fails_costs_only_itself(tmp_path, monkeypatch) -> None:
     """A stand-in command that copies lines, hangs on one word and fails on another."""
     command = tmp_path / "apertium"

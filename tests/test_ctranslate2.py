@@ -134,7 +134,7 @@ def test_a_source_over_the_limit_is_refused_and_never_cut(nllb: Path) -> None:
         n_tokens = made.count_tokens([SENTENCES[0]], "en")[0]
         (long, short) = translate(made, SENTENCES[0], "the sea")
         assert (long.finish, long.text) == ("length", "")
-        assert long.error == f"{n_tokens} source tokens, the model takes 8"
+        assert long.error == f"length: {n_tokens} source tokens, the model takes 8"
         assert short.finish == "stop"
 
 
@@ -155,7 +155,7 @@ def test_unknown_characters_are_counted_and_copied_back(engine: CTranslate2Engin
     encoded = tokenizer.encode("the 🙂 sea", "en", "hi")
     assert encoded.unknown == ("🙂",)
     assert tokenizer.decode(["▁a", "<unk>", "▁a"], encoded).text == "a🙂 a"
-    assert tokenizer.decode(["<unk>", "<unk>"], encoded).error == "2 unknown tokens in the output, 1 in the source"
+    assert tokenizer.decode(["<unk>", "<unk>"], encoded).error == "unknown_tokens: 2 in the output, 1 in the source"
 
 
 def test_directions_are_asserted_against_the_vocabulary(engine: CTranslate2Engine) -> None:
@@ -176,6 +176,8 @@ def test_fingerprint_says_what_decides_the_output(nllb: Path, tmp_path: Path, sp
     assert str(nllb.parent) not in json.dumps(first)
     assert fingerprint(other) != first
     assert fingerprint(nllb, beam=2) != first
+    assert fingerprint(nllb, placeholder="<ID{n}>") != first
+    assert fingerprint(nllb, pair="en-hi") != first
     assert fingerprint(nllb, compute_type="float32") != first
 
 
@@ -245,6 +247,12 @@ def test_hosted_in_a_child_it_answers_the_same(nllb: Path, engine: CTranslate2En
         assert hosted.count_tokens(SENTENCES, "en") == engine.count_tokens(SENTENCES, "en")
         with pytest.raises(EngineError, match="no mar_Deva in its vocabulary"):
             hosted.check("en", ["mr"])
+
+
+@pytest.mark.parametrize("placeholder", ["ID", "{n}{n}", "<{n}{x}>", "{{n}}"])
+def test_a_placeholder_that_cannot_be_numbered_is_refused(nllb: Path, placeholder: str) -> None:
+    with pytest.raises(RecipeError, match=r"engine.placeholder: .* must hold \{n\} once"):
+        CTranslate2Engine(str(nllb), placeholder=placeholder)
 
 
 # --- folders of the wrong kind

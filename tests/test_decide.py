@@ -109,3 +109,10 @@ def test_a_threshold_is_a_number(value: object) -> None:
 def test_unknown_settings_name_the_nearest() -> None:
     with pytest.raises(UnknownName, match="bitext.max_length_ratio"):
         load_thresholds({"bitext.max_lenght_ratio": 2})
+
+
+def test_a_missing_term_flags_the_row() -> None:
+    table = pa.table({"terms_missing": pa.array([0, 2, None], pa.int32())})
+    decision = decide(table, load_thresholds())
+    assert decision.keep.to_pylist() == [True, True, True]
+    assert [(one.index, one.rule, one.action, one.value) for one in decision.verdicts] == [(1, "terms", "flag", 2.0)]

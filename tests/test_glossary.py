@@ -26,6 +26,11 @@ def test_terms_by_language(tmp_path: Path) -> None:
     }
 
 
+def test_a_language_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    path = write(tmp_path, "tea\t茶\tzh-CN\nrice\t米\tZH-hans\n")
+    assert load_glossary(path, "en", ["zh-Hans", "hi"]) == {"zh-Hans": {"tea": "茶", "rice": "米"}, "hi": {}}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -83,6 +83,22 @@ def test_an_output_cut_by_a_limit_is_never_kept() -> None:
     assert steps.judge("some words", attempt, [Output("", "error", error="missing: x")]).rule == "missing: x"
 
 
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        ("", "engine_error"),
+        ("timeout: no answer in 3 s", "timeout: no answer in 3 s"),
+        ("crash: signal 11", "crash: signal 11"),
+        ("3 things went wrong: all", "engine_error: 3 things went wrong: all"),
+    ],
+)
+def test_what_engines_say_freely_is_the_detail_of_an_engine_error(error: str, rule: str) -> None:
+    steps = ladder()
+    attempt = steps.attempts("first", ["some words"])[0]
+    assert attempt is not None
+    assert steps.judge("some words", attempt, [Output("", "error", error=error)]).rule == rule
+
+
 def test_rungs_that_would_ask_the_same_again_are_left_out() -> None:
     steps = ladder()
     assert steps.attempts("beam", ["short text"]) == [None]
@@ -106,3 +122,20 @@ def test_fixed_terms_are_put_in_and_counted() -> None:
     assert outcome.text == "हृदय धड़कता है"
     assert steps.terms_missing("the heart beats", outcome.text) == 0
     assert steps.terms_missing("the heart beats", "दिल धड़कता है") == 1
+
+
+def test_terms_of_an_engine_without_placeholders_go_with_the_request() -> None:
+    terms = {"heart": "हृदय", "Ganga": "Ganga", "rice": "चावल"}
+    steps = Ladder(src="en", tgt="hi", capabilities=Capabilities(), count=words, hard=never, protects=(), terms=terms)
+    text = "the heart of the Ganga"
+    attempt = steps.attempts("first", [text])[0]
+    assert attempt is not None
+    assert attempt.queries()[0].request.text == text
+    assert attempt.queries()[0].request.context == {"terms": {"heart": "हृदय", "Ganga": "Ganga"}}
+    assert steps.judge(text, attempt, [Output("Ganga का दिल")]).rule == "", (
+        "a fixed translation may be inflected: a flag"
+    )
+    assert steps.judge(text, attempt, [Output("गंगा का हृदय")]).rule == "protected_lost"
+    attempt = steps.attempts("split", ["see the Ganga"])[0]
+    assert attempt is not None
+    assert steps.judge("see the Ganga", attempt, [Output("देखो")]).text == "देखो Ganga"

@@ -35,12 +35,17 @@ class Server:
                     self.end_headers()
                     return
                 text = json.loads(body["messages"][1]["content"])["text"]
-                if text == "refuse":
-                    self.send_response(400)
+                if text == "garbled":
+                    self.wfile.write(b"this is no HTTP\r\n\r\n")
+                    return
+                if text in ("refuse", "locked"):
+                    self.send_response(400 if text == "refuse" else 401)
                     self.end_headers()
                     self.wfile.write(b'{"error": "no schema here"}')
                     return
-                content = {"not json": "Sure! HELLO", "other": '{"answer": 1}'}.get(text, json.dumps({"translation": text.upper()}))
+                content = {"not json": "Sure! HELLO", "other": '{"answer": 1}'}.get(
+                    text, json.dumps({"translation": text.upper()})
+                )
                 choice = {
                     "message": {"role": "assistant", "content": content},
                     "finish_reason": "length" if text == "endless" else "stop",
@@ -109,8 +114,39 @@ def test_a_refusal_and_a_missing_server_stop_the_run_with_one_line(monkeypatch) 
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with Server() as server, pytest.raises(EngineError, match="HTTP 400: .*no schema here"):
         ask(LLMEngine(server.url, "m"), "refuse")
+    with Server() as server, pytest.raises(EngineError, match="HTTP 401: "):
+        ask(LLMEngine(server.url, "m", concurrency=1), "text", "locked")
     with pytest.raises(EngineError, match="no server answers"):
         ask(LLMEngine("http://127.0.0.1:9/v1", "m", retries=1), "text")
+
+
+def test_a_refusal_of_one_text_costs_only_that_text() -> None:
+    with Server() as server:
+        outs = ask(LLMEngine(server.url, "m"), "text", "refuse", "words")
+    assert [out.text for out in outs] == ["TEXT", "", "WORDS"]
+    assert outs[1].error == 'engine_error: HTTP 400 {"error": "no schema here"}'
+
+
+def test_what_is_no_http_is_an_error_of_the_request(monkeypatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with Server() as server:
+        (out,) = ask(LLMEngine(server.url, "m", retries=1), "garbled")
+        assert len(server.requests) == 2
+    assert (out.finish, out.error) == ("error", "engine_error: BadStatusLine")
+
+
+def test_room_terms_and_logprobs_of_a_request() -> None:
+    request = Request("नदी", "en", "hi", context={"terms": {"tea": "चाय"}})
+    body = LLMEngine(model="m").body(request)
+    assert (body["max_tokens"], body["logprobs"]) == (256 + 4 * 9, True)
+    assert 'Write "tea" as "चाय".' in body["messages"][0]["content"]
+    assert "logprobs" not in LLMEngine(model="m", logprobs=False).body(request)
+
+
+def test_half_a_character_is_no_translation() -> None:
+    answer = {"choices": [{"message": {"content": '{"translation": "\\ud83d"}'}}]}
+    assert (parse(answer).text, parse(answer).finish) == ("", "error")
+    assert parse({"choices": [{"message": {"content": ["a"]}}]}).finish == "error"
 
 
 def test_options_that_cannot_work() -> None:

@@ -116,6 +116,16 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
     assert MemoryEngine(first, license="CC0").terms().note == ""
 
 
+def test_who_translated_is_told_and_changes_no_key(tmp_path: Path) -> None:
+    path = write(tmp_path, "tsv")
+    assert MemoryEngine(path).terms().origin == ""
+    human = MemoryEngine(path, origin="human")
+    assert human.terms().origin == "human"
+    assert human.fingerprint() == MemoryEngine(path).fingerprint()
+    with pytest.raises(UnknownName, match="no origin 'humans'"):
+        MemoryEngine(path, origin="humans")  # type: ignore[arg-type]
+
+
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\t\r\n\0", exclude_categories=["Cs", "Cc"]),
     min_size=1,

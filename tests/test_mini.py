@@ -13,7 +13,7 @@ from dsbuild.translate.mini import corpus
 from dsbuild.translate.mini.lexicon import Noun
 from dsbuild.translate.mini.masking import SYMBOLS, mask, tidy, unmask, words
 from dsbuild.translate.mini.substitution import Group, Nouns, conceal_numbers, merged, renumber
-from dsbuild.translate.mini_engine import _FILES, FOLDER, MiniEngine, card
+from dsbuild.translate.mini_engine import _FILES, FOLDER, LICENSE, MiniEngine, card
 from dsbuild.translate.protect import find
 from dsbuild.translate.protect import mask as protect_mask
 from dsbuild.translate.protect import restore as protect_restore
@@ -240,6 +240,10 @@ def test_translation(capsys) -> None:
 @there
 def test_the_card_is_there() -> None:
     assert "demonstration model" in card()
+
+
+def test_its_licence_is_that_of_what_it_was_trained_on() -> None:
+    assert MiniEngine().terms().license == LICENSE == "CC-BY-SA-3.0"
 
 
 def test_batches_hold_every_example_once_within_the_limit() -> None:

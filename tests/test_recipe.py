@@ -19,7 +19,7 @@ def test_a_recipe_and_settings_over_it(tmp_path) -> None:
     assert recipe.bitext == {"max_loop": 0.3}
     assert recipe.engine.choice().options == {"file": "other.tsv"}
     assert recipe.parallel
-    assert recipe.title() == "beir-hi-mr"
+    assert recipe.title() == "beir-x-hi-mr"
 
 
 @pytest.mark.parametrize(

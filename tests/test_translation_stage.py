@@ -14,7 +14,7 @@ from dsbuild.errors import EngineError
 from dsbuild.stage import Workspace, parameters
 from dsbuild.translate import ENGINES
 from dsbuild.translate.engines import close_engines
-from dsbuild.translate.translation import TRANSLATED, EngineChoice, TranslateSegments
+from dsbuild.translate.translation import RUNG_FAILED, TRANSLATED, EngineChoice, TranslateSegments
 from dsbuild.translate.unique import UNIQUE
 
 HARD = "dsbuild.filters.bitext:hard_failures"
@@ -173,7 +173,7 @@ def test_hard_failures_climb_the_ladder(tmp_path: Path) -> None:
         "see https://a.example/b and lose it",
     ]
     out = run(tmp_path, texts).to_pylist()
-    assert [(row["failure"], row["rung"]) for row in out[:3]] == [("", 1), ("length", 4), ("", 0)]
+    assert [(row["failure"], row["rung"]) for row in out[:3]] == [("", 1), ("length", RUNG_FAILED), ("", 0)]
     assert out[2]["text"] == "यह पहाड़ से https://a.example/b आता है"
     assert (out[3]["failure"], out[3]["rung"]) == ("", 2), "split around the address, which is copied"
     assert "https://a.example/b" in out[3]["text"]
@@ -206,6 +206,17 @@ def test_a_fallback_of_the_same_engine_with_another_model(tmp_path: Path, known:
         "यह तारा से आता है",
         "यह तारा से आता है",
     ]
+    assert [row["rung"] for row in out] == [*[0] * known, 4, 4], "the fallback's rungs come after the engine's own"
+    again = run(tmp_path, texts[-1:], "later", {"voice": "तारा"}).to_pylist()
+    assert (again[0]["remembered"], again[0]["rung"]) == (1, 0), "a memory counts its engine's rungs only"
+
+
+def test_only_what_the_engine_says_now_is_measured(tmp_path: Path) -> None:
+    run(tmp_path, TEXTS[:4], "before")
+    stage = TranslateSegments("en", "hi", EngineChoice("talker"), HARD)
+    segments = pa.table([[0, 1, 2], [TEXTS[0], TEXTS[5], "the long hill"]], schema=UNIQUE)
+    measured = stage.run({"segments": segments}, Workspace("now", tmp_path, tmp_path)).measured
+    assert (measured["remembered"], measured["tgt_tokens"], measured["src_tokens"]) == (1, 5 + 1, 6 + 3)
 
 
 def test_what_every_engine_fails_says_why(tmp_path: Path) -> None:
@@ -215,7 +226,8 @@ def test_what_every_engine_fails_says_why(tmp_path: Path) -> None:
         engine={"dumb": "dumb"},
         fallback=EngineChoice("talker", {"dumb": "dumb", "voice": "तारा"}),
     ).to_pylist()
-    assert [row["failure"] for row in out] == ["dumb: said nothing", ""]
+    assert [row["failure"] for row in out] == ["engine_error: dumb: said nothing", ""]
+    assert [row["rung"] for row in out] == [RUNG_FAILED, 0]
 
 
 def test_options_of_an_engine_do_not_enter_keys() -> None:

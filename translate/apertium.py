@@ -113,11 +113,16 @@ class ApertiumEngine:
         if self._modes is None:
             listed = subprocess.run(["apertium", "-l"], capture_output=True, text=True, check=False).stdout
             self._modes = tuple(listed.split())
+        codes = [(languages.get(code).iso639_3, code) for code in (src, tgt)]
         if self.mode:
             if self.mode not in self._modes:
                 raise EngineError(f"apertium has no mode {self.mode!r}; installed: {', '.join(self._modes) or 'none'}")
+            named = [part.partition("_")[0] for part in self.mode.split("-", 1)]
+            if len(named) != 2 or not all(part in known for part, known in zip(named, codes, strict=True)):
+                raise EngineError(
+                    f"apertium: the mode {self.mode!r} does not translate {src} -> {tgt}; leave engine.mode out, or name another"
+                )
             return self.mode
-        codes = [(languages.get(code).iso639_3, code) for code in (src, tgt)]
         for first in codes[0]:
             for second in codes[1]:
                 if f"{first}-{second}" in self._modes:

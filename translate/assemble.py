@@ -25,6 +25,9 @@ SEGMENT_MAP = pa.schema(
     ]
 )
 
+# Rows whose texts are Python objects at a time: a unit of long rows would hold too many of them.
+_SLICE_ROWS = 4_096
+
 # How the columns of `TRANSLATED` and of the checks become columns of a row: a sum, or the worst.
 _SUMS = ("n_src_tokens", "n_tgt_tokens", "n_unknown", "terms_missing", "url_mismatch", "sentence_delta")
 
@@ -50,14 +53,19 @@ class AssembleRows:
         """uids, rows, segments (each), translated and checked (needed) -> out (rows with score columns), map (`SEGMENT_MAP`)."""
         rows: pa.Table = inputs["rows"]
         segments: pa.Table = inputs["segments"]
-        joined = _join(inputs["uids"]["uid"].to_numpy(), inputs["translated"], inputs["checked"])
-        texts, failures, mapped = self._texts(rows, segments, joined)
+        row_of = segments["row"].to_numpy()
+        said = _beside(inputs["translated"], inputs["checked"])
+        places = np.searchsorted(said["uid"].to_numpy(), inputs["uids"]["uid"].to_numpy())
+        parts = [
+            self._texts(rows, segments, said, places, row_of, start)
+            for start in range(0, max(1, len(rows)), _SLICE_ROWS)
+        ]
         out = rows
         for name in self.fields:
             out = out.set_column(
                 out.column_names.index(name),
                 pa.field(name, pa.string(), nullable=False),
-                pa.array(texts[name], pa.string()),
+                pa.chunked_array([texts[name] for texts, _, _ in parts], pa.string()),
             )
         out = out.set_column(
             out.column_names.index("lang"),
@@ -71,21 +79,28 @@ class AssembleRows:
                 pa.array(["translated"] * len(rows)),
             )
         weights = pc.utf8_length(segments["text"]).to_numpy().astype(np.float64)
-        row_of = segments["row"].to_numpy()
         out = out.append_column(
             pa.field("n_segments", pa.int32(), nullable=False),
             pa.array(np.bincount(row_of, minlength=len(rows)).astype(np.int32)),
         )
-        out = out.append_column(pa.field("failure", pa.string(), nullable=False), pa.array(failures))
-        for name in joined.column_names:
+        failures = pa.chunked_array([failures for _, failures, _ in parts], pa.string())
+        out = out.append_column(pa.field("failure", pa.string(), nullable=False), failures)
+        for name in said.column_names:
             if name not in ("uid", "text", "failure"):
-                out = out.append_column(name, _to_rows(name, joined[name], row_of, weights, len(rows)))
+                column = said[name].take(pa.array(places))
+                out = out.append_column(name, _to_rows(name, column, row_of, weights, len(rows)))
+        mapped = pa.concat_tables([mapped for _, _, mapped in parts])
         return Result({"out": [Shard(out)], "map": [Shard(mapped)]}, counts=Counts(len(rows), len(rows)))
 
     def _texts(
-        self, rows: pa.Table, segments: pa.Table, joined: pa.Table
-    ) -> tuple[dict[str, list[str]], list[str], pa.Table]:
-        """The new text of every field, the first failure of every row, and the map of segments."""
+        self, whole: pa.Table, all_segments: pa.Table, said: pa.Table, places: npt.NDArray[np.int64],
+        row_of: npt.NDArray[np.int32], start_row: int,
+    ) -> tuple[dict[str, pa.Array], pa.Array, pa.Table]:  # fmt: skip
+        """For `_SLICE_ROWS` rows: the new text of every field, the first failure of every row, and the map of segments."""
+        rows = whole.slice(start_row, _SLICE_ROWS)
+        first, last = np.searchsorted(row_of, (start_row, start_row + len(rows))).tolist()
+        segments = all_segments.slice(first, last - first)
+        joined = said.select(["text", "failure"]).take(pa.array(places[first:last]))
         texts = {name: rows[name].to_pylist() for name in self.fields}
         sources = {name: list(column) for name, column in texts.items()}
         failures = [""] * len(rows)
@@ -104,6 +119,7 @@ class AssembleRows:
         for row, field, start, end, text, failure in zip(
             *columns, joined["text"].to_pylist(), joined["failure"].to_pylist(), strict=True
         ):
+            row -= start_row
             if place != (row, field):
                 finish()
                 place, pieces, number, length, done = (row, field), [], 0, 0, 0
@@ -117,8 +133,8 @@ class AssembleRows:
         finish()
         columns_of_map = list(zip(*mapped, strict=True)) if mapped else [()] * len(SEGMENT_MAP)
         return (
-            texts,
-            failures,
+            {name: pa.array(column, pa.string()) for name, column in texts.items()},
+            pa.array(failures, pa.string()),
             pa.table(
                 [pa.array(column, kind.type) for column, kind in zip(columns_of_map, SEGMENT_MAP, strict=True)],
                 schema=SEGMENT_MAP,
@@ -126,20 +142,18 @@ class AssembleRows:
         )
 
 
-def _join(uids: npt.NDArray[np.int64], translated: Any, checked: Any) -> pa.Table:
-    """The translation and checks of each uid; both come in the needed shards only, in ascending order of uid."""
+def _beside(translated: Any, checked: Any) -> pa.Table:
+    """The translations with their checks beside them; both come in the needed shards only, in ascending order of uid."""
     if not len(translated):
         return pa.table(
             {"uid": pa.array([], pa.int64()), "text": pa.array([], pa.string()), "failure": pa.array([], pa.string())}
         )
     left = pa.concat_tables([translated[shard] for shard in range(len(translated))])
     right = pa.concat_tables([checked[shard] for shard in range(len(checked))])
-    known = left["uid"].to_numpy()
-    places = np.searchsorted(known, uids)
     for name in right.column_names:
         if name != "uid":
             left = left.append_column(name, right[name])
-    return left.take(pa.array(places))
+    return left.combine_chunks()  # else every `take` would join the chunks again
 
 
 def _to_rows(

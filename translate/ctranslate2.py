@@ -80,8 +80,11 @@ class CTranslate2Engine:
         ):
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
                 raise RecipeError(f"engine.{option}: {value!r} must be a number of at least {least}")
+        if placeholder and (placeholder.count("{n}") != 1 or set("{}") & set(placeholder.replace("{n}", ""))):
+            raise RecipeError(f"engine.placeholder: {placeholder!r} must hold {{n}} once, such as <ID{{n}}>")
         self._folder = ModelFolder(models.find(model or self.default_model, models_dir), family)
         self._tokenizer = make_tokenizer(self._folder, tokenizer, pair)
+        self._tokenizer_name, self._pair = tokenizer, pair
         self._device, self._device_index = _device(device)
         self._compute_type = _compute_type(compute_type, self._device)
         self._beam = beam
@@ -93,7 +96,6 @@ class CTranslate2Engine:
         self.capabilities = replace(
             type(self).capabilities,
             max_tokens=min(limits, default=None),
-            deterministic=self._device == "cpu",
             placeholder=placeholder or self._tokenizer.placeholder,
             beams=tuple(size for size in _LADDER_BEAMS if size > beam),
         )
@@ -122,6 +124,9 @@ class CTranslate2Engine:
             "max_tokens": self.capabilities.max_tokens,
             "max_ratio": self._max_ratio,
             "max_extra": self._max_extra,
+            "placeholder": self.capabilities.placeholder,
+            "tokenizer": self._tokenizer_name,
+            "pair": self._pair,
         }
 
     def terms(self) -> Terms:
@@ -180,7 +185,7 @@ class CTranslate2Engine:
                 continue
             encoded = self._tokenizer.encode(request.text, request.src, request.tgt)
             if limit is not None and encoded.n_tokens > limit:
-                error = f"{encoded.n_tokens} source tokens, the model takes {limit}"
+                error = f"length: {encoded.n_tokens} source tokens, the model takes {limit}"
                 outputs[position] = Output("", "length", n_src_tokens=encoded.n_tokens, error=error)
             else:
                 groups.setdefault(request.beam or self._beam, []).append((position, encoded))
@@ -209,7 +214,7 @@ class CTranslate2Engine:
                     result = future.result()
                 except RuntimeError as error:  # of CTranslate2: out of memory, a length it cannot take
                     outputs[position] = Output(
-                        "", "error", n_src_tokens=encoded.n_tokens, error=f"CTranslate2: {_line(error)}"
+                        "", "error", n_src_tokens=encoded.n_tokens, error=f"engine_error: CTranslate2: {_line(error)}"
                     )
                 else:
                     outputs[position] = self._output(encoded, result.hypotheses[0], result.scores[0])
@@ -234,7 +239,7 @@ class CTranslate2Engine:
                 encoded.n_tokens,
                 n_tgt,
                 len(encoded.unknown),
-                f"no end after {len(tokens)} target tokens",
+                f"length: no end after {len(tokens)} target tokens",
             )
         return Output(
             decoded.text,

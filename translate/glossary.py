@@ -12,8 +12,8 @@ from dsbuild.errors import RecipeError
 def load_glossary(path: Path, src: str, tgts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Read a TSV glossary: `term<TAB>translation<TAB>language`, both last columns optional.
 
-    An empty translation means "do not translate"; an empty language means all of `tgts`. Lines starting with # are
-    comments. Returns term -> fixed translation per target language. Raises `RecipeError` naming file and line.
+    An empty translation means "do not translate"; an empty language means all of `tgts`; codes may be
+    spelled otherwise than there. Lines starting with # are comments. Returns term -> fixed translation per target language. Raises `RecipeError` naming file and line.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -26,10 +26,9 @@ def load_glossary(path: Path, src: str, tgts: Sequence[str]) -> dict[str, dict[s
         term, translation, lang, *rest = [*(cell.strip() for cell in line.split("\t")), "", ""]
         if any(rest) or not term:
             raise RecipeError(f"{path}:{number}: write term<TAB>translation<TAB>language (got {line[:60]!r})")
-        if lang:
-            languages.get(lang)
-        for tgt in [lang] if lang else tgts:
-            if tgt not in terms:
+        code = languages.get(lang).code if lang else ""
+        for tgt in tgts:
+            if code and code != languages.get(tgt).code:
                 continue
             if terms[tgt].get(term, translation or term) != (translation or term):
                 raise RecipeError(f"{path}:{number}: {term!r} has another translation for {tgt} above; a term has one")

@@ -19,6 +19,9 @@ from dsbuild.translate.protect import Item, find, mask, restore
 
 RUNGS = ("first", "beam", "split", "plain")
 
+# Names of failures that engines give before ": "; what else they say is the detail of an `engine_error`.
+_CODES = frozenset({"missing", "timeout", "crash", "unknown_tokens", "engine_error", "protected_lost", "length"})
+
 _CLAUSE = re.compile(r"(?<=[,;:،؛、，；：])\s*(?=\S)|\s+(?=[-–—(]\s?)|\n+")
 
 Hard = Callable[[str, str, str], tuple[str, ...]]
@@ -97,9 +100,14 @@ class Ladder:
         ]
 
     def _query(self, text: str, *, beam: int | None, masked: bool) -> Query:
-        items = self.items(text) if masked and self.capabilities.placeholder else []
-        hidden = mask(text, items, self.capabilities.placeholder) if items else text
-        return Query(Request(hidden, self.src, self.tgt, beam), tuple(items))
+        hides = masked and bool(self.capabilities.placeholder)
+        items = self.items(text) if hides or self.terms else []
+        if hides and items:
+            return Query(
+                Request(mask(text, items, self.capabilities.placeholder), self.src, self.tgt, beam), tuple(items)
+            )
+        terms = {item.text: item.replacement for item in items if item.kind == "term"}
+        return Query(Request(text, self.src, self.tgt, beam, {"terms": terms} if terms else {}))
 
     def _fit(self, text: str, *, beam: int | None, masked: bool) -> list[str | Query]:
         """Halve a text until every piece is within the engine's limit; nothing of it is lost."""
@@ -163,7 +171,7 @@ class Ladder:
             restored = restore(output.text.strip(), part.items, self.capabilities.placeholder)
             pieces.append(restored.text)
             if output.finish == "error":
-                rule = rule or output.error or "engine_error"
+                rule = rule or _reason(output.error)
             elif output.finish == "length":
                 rule = rule or "length"
             elif restored.lost or restored.extra:
@@ -173,7 +181,7 @@ class Ladder:
         if not rule and any(
             joined.count(item.replacement) < sum(other.replacement == item.replacement for other in items)
             for item in items
-            if item.kind != "term"
+            if item.kind != "term" or item.replacement == item.text
         ):
             rule = "protected_lost"
         if not rule:
@@ -183,6 +191,13 @@ class Ladder:
     def terms_missing(self, text: str, translation: str) -> int:
         """Fixed terms of the source that do not stand in the translation as the glossary wants them."""
         return sum(item.replacement not in translation for item in self.items(text) if item.kind == "term")
+
+
+def _reason(error: str) -> str:
+    """An engine's error as `code` or `code: detail`."""
+    if not error:
+        return "engine_error"
+    return error if error.partition(": ")[0] in _CODES else f"engine_error: {error}"
 
 
 def _sum(text: str, rule: str, outputs: Sequence[Output]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -28,6 +29,7 @@ _SCHEMA = {
     },
 }  # fmt: skip
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+_STOPPING = {401, 403, 404}  # of the key, the rights, the address or the model: not of one text
 
 
 class LLMEngine:
@@ -37,17 +39,19 @@ class LLMEngine:
     disagree, and some ignore them silently. The key comes from the environment variable `api_key_env` only.
 
     base_url: up to `/v1`; concurrency: requests in flight; timeout_s: per request; retries: after 429, 5xx and lost
-    connections, with doubling waits; schema: send `response_format` (servers without it refuse with 400: set it to false).
+    connections, with doubling waits; schema: send `response_format` (servers without it refuse with 400: set it to false);
+    logprobs: ask for the scores of tokens (some servers refuse that too).
     """
 
     name: ClassVar[str] = "llm"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        unit="sentence", max_tokens=None, scores=True, deterministic=False, placeholder="<ID{n}>", batch_tokens=512
+        unit="sentence", max_tokens=None, scores=True, placeholder="<ID{n}>", batch_tokens=512
     )
 
     def __init__(
         self, base_url: str = "http://127.0.0.1:8000/v1", model: str = "", concurrency: int = 16, temperature: float = 0.0, seed: int = 7,
-        timeout_s: float = 120.0, retries: int = 5, schema: bool = True, api_key_env: str = "OPENAI_API_KEY", license: str = "",
+        timeout_s: float = 120.0, retries: int = 5, schema: bool = True, logprobs: bool = True,
+        api_key_env: str = "OPENAI_API_KEY", license: str = "",
     ) -> None:  # fmt: skip
         if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
             raise RecipeError(f"engine.base_url {base_url!r}: an http(s) address, such as http://127.0.0.1:8000/v1")
@@ -61,16 +65,18 @@ class LLMEngine:
         self.timeout_s = timeout_s
         self.retries = retries
         self.schema = schema
+        self.logprobs = logprobs
         self.api_key_env = api_key_env
         self.license = license
         self._prompt = resources.files("dsbuild.translate").joinpath("llm_prompt.md").read_text("utf-8")
+        self._begun = False
         self._jitter = random.Random(seed)
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Model name, sampling settings and the digest of the prompt; not the server's address or the key."""
         return {
-            "engine": self.name, "version": 1, "model": self.model, "temperature": self.temperature, "seed": self.seed,
-            "schema": self.schema, "prompt": xxhash.xxh3_128_hexdigest(self._prompt.encode("utf-8")),
+            "engine": self.name, "version": 2, "model": self.model, "temperature": self.temperature, "seed": self.seed,
+            "schema": self.schema, "logprobs": self.logprobs, "prompt": xxhash.xxh3_128_hexdigest(self._prompt.encode("utf-8")),
         }  # fmt: skip
 
     def terms(self) -> Terms:
@@ -96,7 +102,7 @@ class LLMEngine:
         outputs: dict[int, list[Output | None]] = {number: [None] * len(batch) for number, batch in enumerate(batches)}
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = {
-                pool.submit(self._ask, request): (number, place)
+                pool.submit(self._ask, request, self._is_first()): (number, place)
                 for number, batch in enumerate(batches)
                 for place, request in enumerate(batch)
             }
@@ -130,20 +136,27 @@ class LLMEngine:
                 {"role": "system", "content": system},
                 {"role": "user", "content": json.dumps({"text": request.text}, ensure_ascii=False)},
             ],
-            "temperature": self.temperature, "seed": self.seed, "max_tokens": 64 + len(request.text.encode("utf-8")), "logprobs": True,
+            "temperature": self.temperature, "seed": self.seed, "max_tokens": 256 + 4 * len(request.text.encode("utf-8")),
         }  # fmt: skip
+        if self.logprobs:
+            body["logprobs"] = True
         if self.schema:
             body["response_format"] = _SCHEMA
         return body
 
-    def _ask(self, request: Request) -> Output:
-        answer = self._post(self.body(request))
+    def _is_first(self) -> bool:
+        """True once: what the server says to the very first request tells whether it can be spoken with at all."""
+        first, self._begun = not self._begun, True
+        return first
+
+    def _ask(self, request: Request, first: bool) -> Output:
+        answer = self._post(self.body(request), first)
         if isinstance(answer, str):
             return Output("", "error", error=answer)
         return parse(answer)
 
-    def _post(self, body: Mapping[str, Any]) -> dict[str, Any] | str:
-        """The server's answer, or what went wrong after all retries; a refusal that no retry can mend stops the run."""
+    def _post(self, body: Mapping[str, Any], first: bool) -> dict[str, Any] | str:
+        """The server's answer, or what went wrong after all retries; a refusal that every request would get stops the run."""
         key = os.environ.get(self.api_key_env, "")
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         request = urllib.request.Request(f"{self.base_url}/chat/completions", json.dumps(body).encode("utf-8"), headers)
@@ -157,10 +170,18 @@ class LLMEngine:
                 with error:
                     said = " ".join(error.read(300).decode("utf-8", "replace").split())
                     after = error.headers.get("Retry-After") or "0"
-                if error.code not in _RETRIED:
+                if error.code in _STOPPING or (first and error.code not in _RETRIED):
                     raise EngineError(f"{self.base_url}: HTTP {error.code}: {said}") from None
+                if error.code not in _RETRIED:
+                    return f"engine_error: HTTP {error.code} {said}".rstrip()
                 problem, wait = f"engine_error: HTTP {error.code}", float(after) if after.isdigit() else 0.0
-            except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError) as error:
+            except (
+                urllib.error.URLError,
+                ConnectionError,
+                TimeoutError,
+                http.client.HTTPException,
+                ValueError,
+            ) as error:
                 reason = getattr(error, "reason", error)
                 if isinstance(reason, ConnectionRefusedError) and attempt == self.retries:
                     raise EngineError(
@@ -177,19 +198,23 @@ def parse(answer: Mapping[str, Any]) -> Output:
     try:
         choice = answer["choices"][0]
         content = choice["message"]["content"] or ""
-    except (KeyError, IndexError, TypeError):
+        text = content.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    except (KeyError, IndexError, TypeError, AttributeError):
         return Output("", "error", error="engine_error: the answer has no message")
     usage = answer.get("usage") or {}
     asked, said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
     if choice.get("finish_reason") == "length":
         return Output("", "length", n_src_tokens=asked, n_tgt_tokens=said)
-    text = content.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         value = json.loads(text)
     except ValueError:
         return Output("", "error", error="engine_error: the answer is not JSON")
     if not isinstance(value, dict) or not isinstance(value.get("translation"), str):
         return Output("", "error", error="engine_error: the answer has no translation")
+    try:
+        value["translation"].encode("utf-8")
+    except UnicodeEncodeError:
+        return Output("", "error", error="engine_error: the answer holds half a character")
     return Output(value["translation"], score=_mean_logprob(choice), n_src_tokens=asked, n_tgt_tokens=said)
 
 

@@ -29,19 +29,25 @@ class MemoryEngine:
     file: `.tsv` (src, tgt with a header of language codes: one column per language, or `src`/`tgt` columns), `.tmx`,
     `.jsonl` (objects with language codes as keys, or `src`, `tgt`, `src_lang`, `tgt_lang`), `.parquet` (the same columns).
     Texts match after trimming and collapsing white space (NFC); the first translation of a source text counts.
-    unit: "passage" where the file translates whole texts and not sentences. The pairs are indexed in a temporary file, so
+    unit: "passage" where the file translates whole texts and not sentences; origin: "machine" or "human", who translated the
+    file (for the card). The pairs are indexed in a temporary file, so
     memory stays flat.
     """
 
     name: ClassVar[str] = "memory"
     capabilities: Capabilities = Capabilities(protects=())
 
-    def __init__(self, file: str | Path, license: str = "", unit: Literal["sentence", "passage"] = "sentence") -> None:
+    def __init__(
+        self, file: str | Path, license: str = "", unit: Literal["sentence", "passage"] = "sentence", origin: Literal["machine", "human", ""] = "",
+    ) -> None:  # fmt: skip
         if unit not in ("sentence", "passage"):
             raise UnknownName("unit", unit, ["sentence", "passage"])
+        if origin not in ("machine", "human", ""):
+            raise UnknownName("origin", origin, ["machine", "human"])
         self.capabilities = Capabilities(unit=unit, protects=())
         self.file = Path(file)
         self.license = license
+        self.origin = origin
         if not self.file.is_file():
             raise EngineError(f"{self.file}: no such file; name the translations with --set engine.file=FILE.tsv")
         self._digest = ""
@@ -64,6 +70,7 @@ class MemoryEngine:
             self.license or "unknown",
             self.file.name,
             "" if self.license else "name the file's licence with --set engine.license=…",
+            self.origin,
         )
 
     def check(self, src: str, tgts: Sequence[str]) -> None:

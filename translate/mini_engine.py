@@ -19,6 +19,9 @@ from dsbuild.translate.mini.masking import SYMBOLS, TEMPLATE, Masked, mask, unma
 
 FOLDER = Path(__file__).parent / "mini"
 LANGS = ("hi", "mr", "ta")
+LICENSE = "CC-BY-SA-3.0"  # of the Indian Parallel Corpora, which it was trained on among others
+# Of the two sources that its training data comes from (Tatoeba: CC BY 2.0 FR; Indian Parallel Corpora: CC BY-SA 3.0) the one that binds more.
+LICENSE = "CC-BY-SA-3.0"
 _FILES = ("model.bin", "config.json", "shared_vocabulary.json", "spm.model", "words.txt")
 _EOS = "</s>"
 _WARNING = (
@@ -97,7 +100,7 @@ class MiniEngine:
     def terms(self) -> Terms:
         """Licence and origin of the model."""
         return Terms(
-            "Apache-2.0",
+            LICENSE,
             "dsbuild mini",
             "trained among others on Tatoeba (CC BY 2.0 FR) and the Indian Parallel Corpora (CC BY-SA 3.0); a demonstration model",
         )
@@ -181,12 +184,12 @@ class MiniEngine:
             if masked.is_bare:
                 outputs[position] = Output(request.text, n_src_tokens=len(pieces), n_unknown=masked.n_unknown)
             elif len(masked.items) > len(SYMBOLS):
-                error = f"{len(masked.items)} names, numbers and unknown words, the model carries {len(SYMBOLS)}"
+                error = f"engine_error: {len(masked.items)} names, numbers and unknown words, the model carries {len(SYMBOLS)}"
                 outputs[position] = Output(
                     "", "error", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error
                 )
             elif len(pieces) > limit:
-                error = f"{len(pieces)} source tokens, the model takes {limit}"
+                error = f"length: {len(pieces)} source tokens, the model takes {limit}"
                 outputs[position] = Output(
                     "", "length", n_src_tokens=len(pieces), n_unknown=masked.n_unknown, error=error
                 )
@@ -203,7 +206,7 @@ class MiniEngine:
                     result = future.result()
                 except RuntimeError as error:  # of CTranslate2: out of memory
                     outputs[query.position] = Output(
-                        "", "error", n_src_tokens=len(query.pieces), error=f"CTranslate2: {error}"
+                        "", "error", n_src_tokens=len(query.pieces), error=f"engine_error: CTranslate2: {error}"
                     )
                 else:
                     outputs[query.position] = self._choose(query, result)
@@ -240,10 +243,12 @@ class MiniEngine:
         text, wrong = unmask(said, query.masked.items)
         n_src, n_tgt, n_unknown = len(query.pieces), min(len(pieces), room), query.masked.n_unknown
         if not complete:
-            return Output(text, "length", None, n_src, n_tgt, n_unknown, f"no end after {n_tgt} target tokens")
+            return Output(text, "length", None, n_src, n_tgt, n_unknown, f"length: no end after {n_tgt} target tokens")
         mean = min(0.0, score)
         if wrong:
-            return Output(text, "error", mean, n_src, n_tgt, n_unknown, f"not copied once: {', '.join(wrong)}")
+            return Output(
+                text, "error", mean, n_src, n_tgt, n_unknown, f"protected_lost: not copied once: {', '.join(wrong)}"
+            )
         return Output(text, "stop", mean, n_src, n_tgt, n_unknown)
 
 

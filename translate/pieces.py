@@ -133,7 +133,7 @@ def fill_unknown(tokens: Sequence[str], unk: str, encoded: Encoded) -> tuple[lis
     if n_unknown and n_unknown != len(encoded.unknown):
         return [
             token for token in tokens if token != unk
-        ], f"{n_unknown} unknown tokens in the output, {len(encoded.unknown)} in the source"
+        ], f"unknown_tokens: {n_unknown} in the output, {len(encoded.unknown)} in the source"
     surfaces = iter(encoded.unknown)
     return [next(surfaces) if token == unk else token for token in tokens], ""
 

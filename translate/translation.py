@@ -18,6 +18,10 @@ from dsbuild.translate.journal import Journal, pack, unpack
 from dsbuild.translate.ladder import RUNGS, Attempt, Ladder, Outcome, Query
 from dsbuild.translate.recall import Entry, TranslationMemory
 
+# `rung` says where a text came from: 0 to 3, the engine's rungs of the retry ladder (first, beam, split, plain); 4 to 7, those of the
+# fallback; 8, from none: it failed on all.
+RUNG_FAILED = 2 * len(RUNGS)
+
 TRANSLATED = pa.schema(
     [
         pa.field("uid", pa.int64(), nullable=False),
@@ -27,7 +31,7 @@ TRANSLATED = pa.schema(
         pa.field("n_src_tokens", pa.int32(), nullable=False),
         pa.field("n_tgt_tokens", pa.int32(), nullable=False),
         pa.field("n_unknown", pa.int32()),  # source words that the engine does not know, null where it cannot tell
-        pa.field("rung", pa.int8(), nullable=False),  # rung of the retry ladder that the text came from
+        pa.field("rung", pa.int8(), nullable=False),  # see RUNG_FAILED
         pa.field("terms_missing", pa.int32(), nullable=False),
     ]
 )
@@ -60,16 +64,16 @@ class TranslateSegments:
     fallback: EngineChoice | None = None
 
     name: ClassVar[str] = "translate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """segments (`UNIQUE`) -> out (`TRANSLATED`), row by row."""
         texts: list[str] = inputs["segments"]["text"].to_pylist()
-        started = time.perf_counter()
         entries: dict[int, Entry] = {}
         failures: dict[int, Outcome] = {}
-        n_remembered = 0
+        n_remembered = n_src = n_tgt = 0
+        seconds = 0.0
         with Journal(work.scratch() / "journal") as journal:
             for place, choice in enumerate(filter(None, (self.engine, self.fallback))):
                 engine = shared_engine(choice.name, choice.options)
@@ -79,12 +83,18 @@ class TranslateSegments:
                 todo = [index for index in range(len(texts)) if index not in entries]
                 climb = _Climb(self, engine, journal, f"{place} {engine.name}")
                 known = climb.remembered(memory, [texts[index] for index in todo])
-                entries |= {todo[index]: entry for index, entry in known.items()}
+                entries |= {todo[index]: _on_rung(entry, place) for index, entry in known.items()}
                 n_remembered += len(known)
                 todo = [index for index in todo if index not in entries]
+                started = time.perf_counter()
                 fresh, failures = climb.translate(texts, todo)
+                seconds += time.perf_counter() - started
                 memory.add((texts[index], entry) for index, entry in fresh.items())
-                entries |= fresh
+                entries |= {index: _on_rung(entry, place) for index, entry in fresh.items()}
+                n_src += sum(entry[2] for entry in fresh.values())
+                n_tgt += sum(entry[3] for entry in fresh.values())
+        n_src += sum(outcome.n_src_tokens for outcome in failures.values())
+        n_tgt += sum(outcome.n_tgt_tokens for outcome in failures.values())
         rows = [_row(entries.get(index), failures.get(index)) for index in range(len(texts))]
         columns = list(zip(*rows, strict=True)) if rows else [()] * (len(TRANSLATED) - 1)
         out = pa.table(
@@ -92,15 +102,20 @@ class TranslateSegments:
         ).cast(TRANSLATED)
         measured = {
             "segments": float(len(texts)), "remembered": float(n_remembered),
-            "tgt_tokens": float(sum(row[4] for index, row in enumerate(rows))),
-            "src_tokens": float(sum(row[3] for index, row in enumerate(rows))),
-            "engine_seconds": round(time.perf_counter() - started, 3),
+            # Of what the engines said now: remembered translations took them no time.
+            "tgt_tokens": float(n_tgt), "src_tokens": float(n_src), "engine_seconds": round(seconds, 3),
         }  # fmt: skip
         return Result({"out": [Shard(out)]}, facts={"failed": len(failures)}, measured=measured)
 
     def _memory_id(self, engine: TranslationEngine) -> str:
         said = [engine.fingerprint(), self.protects, sorted(self.terms.items()), self.hard, self.version]
         return digest(json.dumps(said, sort_keys=True, ensure_ascii=False))
+
+
+def _on_rung(entry: Entry, place: int) -> Entry:
+    """An entry with its rung numbered through over the engines; memories count each engine's from 0."""
+    text, score, n_src, n_tgt, n_unknown, rung, terms = entry
+    return text, score, n_src, n_tgt, n_unknown, place * len(RUNGS) + rung, terms
 
 
 def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
@@ -115,7 +130,7 @@ def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
         failure.n_src_tokens,
         failure.n_tgt_tokens,
         failure.n_unknown,
-        len(RUNGS),
+        RUNG_FAILED,
         0,
     )
 

@@ -16,7 +16,7 @@ from dsbuild.engine import Output, Request
 from dsbuild.text import sentences
 from dsbuild.translate.mini import corpus
 from dsbuild.translate.mini.corpus import HERE, LANGS
-from dsbuild.translate.mini_engine import MiniEngine
+from dsbuild.translate.mini_engine import LICENSE, MiniEngine
 
 NAMES = {"hi": "Hindi", "mr": "Marathi", "ta": "Tamil"}
 TITLES = {"grammar": "held-out grammar", "hand": "hand-written", "flores": "FLORES dev"}
@@ -164,6 +164,7 @@ def write_card(folder: Path, out: Path, heldout: Path | None, parallel: Path | N
     path = out / "card.md"
     text = template.render(
         facts=facts,
+        license=LICENSE,
         looks=facts["log"][:-1:5] + facts["log"][-1:],
         parity=parity,
         scores=rows,
