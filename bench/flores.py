@@ -36,7 +36,10 @@ def judge(data: Path, system: str, lang: str, work: Path) -> dict[str, Any]:
     source = lines(folder / "flores-dev.en.gz")
     target = lines(folder / (f"flores-dev.{lang}.gz" if system == "reference" else f"flores-dev.{system}.{lang}.gz"))
     (work / "set/qrels").mkdir(parents=True)
-    with (work / "memory.jsonl").open("w", encoding="utf-8") as memory, (work / "set/corpus.jsonl").open("w", encoding="utf-8") as corpus:
+    with (
+        (work / "memory.jsonl").open("w", encoding="utf-8") as memory,
+        (work / "set/corpus.jsonl").open("w", encoding="utf-8") as corpus,
+    ):
         for number, (ours, theirs) in enumerate(zip(source, target, strict=True)):
             corpus.write(json.dumps({"_id": f"s{number}", "title": "", "text": ours}) + "\n")
             row = {"src": ours, "tgt": theirs, "src_lang": "en", "tgt_lang": lang}
@@ -53,7 +56,11 @@ def judge(data: Path, system: str, lang: str, work: Path) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(done.stderr)
     found = json.loads(done.stdout)["languages"][lang]
-    return {"system": system, "lang": lang, **{key: found[key] for key in ("in", "kept", "dropped", "failed", "reasons")}}
+    return {
+        "system": system,
+        "lang": lang,
+        **{key: found[key] for key in ("in", "kept", "dropped", "failed", "reasons")},
+    }
 
 
 def main() -> int:
@@ -76,7 +83,9 @@ def main() -> int:
     print("| system | language | in | kept | lost | reasons |\n|---|---|---:|---:|---:|---|")
     for row in rows:
         reasons = ", ".join(f"{rule} {number}" for rule, number in row["reasons"].items()) or "-"
-        print(f"| {row['system']} | {row['lang']} | {row['in']} | {row['kept']} | {1 - row['kept'] / row['in']:.1%} | {reasons} |")
+        print(
+            f"| {row['system']} | {row['lang']} | {row['in']} | {row['kept']} | {1 - row['kept'] / row['in']:.1%} | {reasons} |"
+        )
     return 0
 
 

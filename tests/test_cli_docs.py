@@ -111,7 +111,9 @@ def test_list_of_sources_is_what_the_help_says() -> None:
     assert all(kind in source.help for kind in kinds)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
 def test_every_recipe_that_the_pages_show_is_valid(page, tmp_path) -> None:
     from dsbuild.builders.build import compose
     from dsbuild.filters.decide import load_thresholds

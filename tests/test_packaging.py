@@ -14,7 +14,11 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def test_every_package_of_the_tree_is_in_the_table() -> None:
     found = [*ROOT.glob("*/__init__.py"), *ROOT.glob("*/*/__init__.py")]
     folders = {path.parent.relative_to(ROOT) for path in found}
-    rooms = {folder for folder in folders if folder.parts[0] in ("dsbuild", "builders", "translate", "project", "filters", "cards")}
+    rooms = {
+        folder
+        for folder in folders
+        if folder.parts[0] in ("dsbuild", "builders", "translate", "project", "filters", "cards")
+    }
     tree = {folder.as_posix() for folder in rooms if folder.parts[0] != "dsbuild" or len(folder.parts) == 1}
     table = CONFIG["tool"]["setuptools"]["package-dir"]
     assert set(table.values()) == tree
@@ -33,8 +37,15 @@ def test_every_data_file_is_packaged() -> None:
     for package, folder in CONFIG["tool"]["setuptools"]["package-dir"].items():
         patterns = data.get(package, [])
         for path in (ROOT / folder).iterdir():
-            if path.is_file() and path.suffix not in (".py", ".pyc") and not path.is_symlink() and path.name != ".gitignore":
-                assert any(path.match(pattern) for pattern in patterns), f"{path.relative_to(ROOT)} is in no package-data pattern"
+            if (
+                path.is_file()
+                and path.suffix not in (".py", ".pyc")
+                and not path.is_symlink()
+                and path.name != ".gitignore"
+            ):
+                assert any(path.match(pattern) for pattern in patterns), (
+                    f"{path.relative_to(ROOT)} is in no package-data pattern"
+                )
 
 
 def test_files_stay_small_enough_to_read() -> None:

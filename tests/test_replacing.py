@@ -55,7 +55,9 @@ def test_a_run_that_loses_more_than_max_drop_releases_nothing(tmp_path) -> None:
 
 def test_cells_hold_no_markup_and_stay_readable() -> None:
     assert cell("length_z") == "length_z"
-    assert cell("a|b\n<i>*x*</i> [y](z) _w_") == "a&#124;b &#60;i&#62;&#42;x&#42;&#60;/i&#62; &#91;y&#93;(z) &#95;w&#95;"
+    assert (
+        cell("a|b\n<i>*x*</i> [y](z) _w_") == "a&#124;b &#60;i&#62;&#42;x&#42;&#60;/i&#62; &#91;y&#93;(z) &#95;w&#95;"
+    )
     assert cell("R&D") == "R&#38;D"
 
 

@@ -30,6 +30,8 @@ def test_a_fallback_engine_is_tried_for_what_fails(tmp_path: Path) -> None:
     assert texts["d8"].startswith("नदी पहाड़ों से")
     assert texts["d9"] == said(WOOL, "hi")
     assert set(built.manifest["engines"]) == {"memory", "fallback memory"}
+    verdicts = [row for row in rows(tmp_path / "out", "dropped/verdicts*") if row["id"] == "d8"]
+    assert [(row["outcome"], row["rule"], row["value"]) for row in verdicts] == [("repaired", "retried", 4.0)]
 
 
 class Rewriter:

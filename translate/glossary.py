@@ -13,7 +13,8 @@ def load_glossary(path: Path, src: str, tgts: Sequence[str]) -> dict[str, dict[s
     """Read a TSV glossary: `term<TAB>translation<TAB>language`, both last columns optional.
 
     An empty translation means "do not translate"; an empty language means all of `tgts`; codes may be
-    spelled otherwise than there. Lines starting with # are comments. Returns term -> fixed translation per target language. Raises `RecipeError` naming file and line.
+    spelled otherwise than there. Lines starting with # are comments. Returns term -> fixed translation per
+    target language. Raises `RecipeError` naming file and line.
     """
     try:
         lines = path.read_text("utf-8").splitlines()

@@ -182,7 +182,7 @@ class LLMEngine:
                 http.client.HTTPException,
                 ValueError,
             ) as error:
-                reason = getattr(error, "reason", error)
+                reason = error.reason if isinstance(error, urllib.error.URLError) else error
                 if isinstance(reason, ConnectionRefusedError) and attempt == self.retries:
                     raise EngineError(
                         f"{self.base_url}: no server answers; start one or name it with --set engine.base_url=…"

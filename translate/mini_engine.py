@@ -20,8 +20,6 @@ from dsbuild.translate.mini.masking import SYMBOLS, TEMPLATE, Masked, mask, unma
 FOLDER = Path(__file__).parent / "mini"
 LANGS = ("hi", "mr", "ta")
 LICENSE = "CC-BY-SA-3.0"  # of the Indian Parallel Corpora, which it was trained on among others
-# Of the two sources that its training data comes from (Tatoeba: CC BY 2.0 FR; Indian Parallel Corpora: CC BY-SA 3.0) the one that binds more.
-LICENSE = "CC-BY-SA-3.0"
 _FILES = ("model.bin", "config.json", "shared_vocabulary.json", "spm.model", "words.txt")
 _EOS = "</s>"
 _WARNING = (

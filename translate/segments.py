@@ -33,7 +33,7 @@ class SegmentRows:
 
     lang: str
     fields: tuple[str, ...]
-    unit: Literal["sentence", "window", "passage"] = "sentence"
+    unit: Literal["sentence", "passage"] = "sentence"
     rules: str = field(default_factory=rules_digest)
 
     name: ClassVar[str] = "segment"
