@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 import dsbuild
 from dsbuild import languages, parquet, release, run
@@ -24,6 +26,7 @@ from dsbuild.translate.assemble import SEGMENT_MAP
 
 SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
 _INTERNAL = ("split", "fate", "failure")
+_DECIDING = ("split", "fate", *ID_COLUMNS.values())  # what masks look at: texts need not be read to count rows
 
 Mask = Callable[[pa.Table], pa.ChunkedArray]
 
@@ -45,7 +48,9 @@ class Rows:
     def splits(self, default: str) -> dict[str, int]:
         """Rows per value of the `split` column, or all under `default`."""
         counts: Counter[str] = Counter()
-        for table in self:
+        for path in self.paths:
+            table = parquet.read(path, [name for name in pq.read_schema(path).names if name in _DECIDING])
+            table = table.filter(self.mask(table)) if self.mask else table
             if "split" in table.column_names:
                 counts.update(
                     {entry["values"]: entry["counts"] for entry in pc.value_counts(table["split"]).to_pylist()}
@@ -69,8 +74,8 @@ class Rows:
 def write_draft(out: Path, prepared: Prepared, progress: Progress) -> dict[str, Any]:
     """Write the draft release of a finished build to `out`; returns its manifest."""
     facts = _facts(prepared, progress)
-    parts = [*_source_parts(prepared, progress), *_language_parts(prepared, progress), *_side_parts(prepared, progress)]
-    return release.write(out, parts, facts, render_card)
+    parts = (_source_parts(prepared, progress), _language_parts(prepared, progress), _side_parts(prepared, progress))
+    return release.write(out, itertools.chain(*parts), facts, render_card)
 
 
 def _source_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
@@ -88,7 +93,7 @@ def _language_parts(prepared: Prepared, progress: Progress) -> Iterator[release.
             schema = _schema(kept, table)
             yield from _parts(kept, lang, table, schema)
             dropped = _schema(gone, table, extra=("failure", "fate"))
-            total = sum(one.num_rows for one in gone)
+            total = sum(gone.splits(table).values())
             if total:
                 yield release.Part("dropped", f"{lang}-{table}", dropped, total, gone)
         rows = Rows(_paths(progress, "cascade", f"{lang}.qrels"))
@@ -159,8 +164,6 @@ def _dropped_later(rows: pa.Table) -> pa.Table:
 def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
     """The canonical columns of the table, then score columns; what only the build needs is left out."""
     found = pa.schema([], None)
-    import pyarrow.parquet as pq
-
     for path in rows.paths[:1]:
         found = pq.read_schema(path)
     canonical = [column for column in SCHEMAS[table] if column.name != "split"]
@@ -245,15 +248,15 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
         for table in prepared.recipe.tables():
             records = progress.done[f"decide.{lang}.{table}"]
             counts = run.total(records)
-            verdicts = [parquet.read(progress.store.path(record.key, record.verdicts.file)) for record in records]
-            verdicts += [
-                parquet.read(progress.store.path(record.key, record.verdicts.file))
-                for record in progress.done.get(f"mend.{table}", ())
-            ]
             reasons: Counter[str] = Counter()
             repaired: set[str] = set()
             lost: set[str] = set()
-            for rows in verdicts:
+            for record in [*records, *progress.done.get(f"mend.{table}", ())]:
+                if not record.verdicts.rows:
+                    continue
+                rows = parquet.read(
+                    progress.store.path(record.key, record.verdicts.file), ["id", "outcome", "rule", "primary"]
+                )
                 for row in rows.filter(rows["primary"]).to_pylist():
                     if row["outcome"] in ("dropped", "failed"):
                         reasons[row["rule"]] += 1

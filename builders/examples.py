@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 
 from dsbuild import release
@@ -25,14 +25,13 @@ def pick(folder: Path, prepared: Prepared) -> list[Mapping[str, str]]:
         wanted = max(1, N_SAMPLES // len(prepared.recipe.langs) + (number < N_SAMPLES % len(prepared.recipe.langs)))
         found: list[tuple[int, str, str, str, str]] = []
         for table in prepared.recipe.tables():
-            for shard in itertools.islice(
-                release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table], "text"]), 1
-            ):
-                rows = shard.slice(0, _LOOK_AT)
-                for row_id, text in zip(rows[ID_COLUMNS[table]].to_pylist(), rows["text"].to_pylist(), strict=True):
-                    found.append(
-                        (xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}".encode()), lang, table, row_id, text)
-                    )
+            columns = [ID_COLUMNS[table], "text"]
+            for path in release.part_files(folder, f"{lang}-{table}/")[:1]:
+                with pq.ParquetFile(path) as file:
+                    rows = next(file.iter_batches(_LOOK_AT, columns=columns), None)
+                for row_id, text in zip(*(rows[name].to_pylist() for name in columns), strict=True) if rows else ():
+                    place = xxhash.xxh3_64_intdigest(f"{lang} {table} {row_id}".encode())
+                    found.append((place, lang, table, row_id, text))
         best += sorted(found)[:wanted]
     best = best[:N_SAMPLES]
     sources = _sources(folder, prepared.src, {(table, row_id) for _, _, table, row_id, _ in best})
@@ -49,13 +48,21 @@ def pick(folder: Path, prepared: Prepared) -> list[Mapping[str, str]]:
 
 
 def _sources(folder: Path, src: str, keys: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The source texts of some rows; only the row groups that hold one are read."""
     texts: dict[tuple[str, str], str] = {}
     for table in sorted({table for table, _ in keys}):
-        wanted = pa.array(sorted(row_id for name, row_id in keys if name == table))
-        for shard in release.read_part(folder, f"{src}-{table}/", [ID_COLUMNS[table], "text"]):
-            shard = shard.filter(pc.is_in(shard[ID_COLUMNS[table]], wanted))
-            for row_id, text in zip(shard[ID_COLUMNS[table]].to_pylist(), shard["text"].to_pylist(), strict=True):
-                texts[table, row_id] = text
+        missing = {row_id for name, row_id in keys if name == table}
+        for path in release.part_files(folder, f"{src}-{table}/"):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups if missing else 0):
+                    ids = file.read_row_group(group, [ID_COLUMNS[table]])[0]
+                    places = pc.indices_nonzero(pc.is_in(ids, pa.array(sorted(missing))))
+                    if not len(places):
+                        continue
+                    said = file.read_row_group(group, ["text"])["text"].take(places).to_pylist()
+                    for row_id, text in zip(ids.take(places).to_pylist(), said, strict=True):
+                        texts[table, row_id] = text
+                        missing.discard(row_id)
     return texts
 
 

@@ -64,20 +64,15 @@ def check_folder(out: Path) -> None:
 def check_replaceable(out: Path, source: Mapping[str, Any]) -> None:
     """Refuse to replace a release that was made from another source, or a folder that holds files of somebody else.
 
-    `source`: facts of the source that the new release is made from, as its manifest will have them.
+    `source`: facts of the source that the new release is made from. A source of the same name may have changed: sets grow.
     """
     check_folder(out)
     if not (out / MANIFEST).exists():
         return
     present = read_manifest(out)
-    before, now = (
-        json.dumps({key: facts.get(key) for key in ("name", "revision", "files")}, sort_keys=True)
-        for facts in (present["source"], json.loads(json.dumps(source)))
-    )
-    if before != now:
-        raise StoreError(
-            f"{out}: holds a release of another source ({present['source']['name']}); name another folder with --out"
-        )
+    before = present["source"]["name"]
+    if before != source["name"]:
+        raise StoreError(f"{out}: holds a release of another source ({before}); name another folder with --out")
     known = {MANIFEST, *(entry["path"] for entry in present["files"])}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
@@ -89,14 +84,15 @@ def check_replaceable(out: Path, source: Mapping[str, Any]) -> None:
 
 def write(
     out: Path,
-    parts: Sequence[Part],
+    parts: Iterable[Part],
     facts: Mapping[str, Any],
     render: Callable[[Mapping[str, Any], Sequence[Written]], Mapping[str, str]],
 ) -> dict[str, Any]:
     """Write a release beside `out` and exchange it for what is there; returns the manifest.
 
     `facts` are the content of the manifest; `render` makes the text files (README and the like) from the manifest and
-    the written parts. If the release is there already with the same build key, nothing is written.
+    the written parts. If the release is there already with the same build key,
+    nothing is written and `parts` is not gone through.
     """
     check_folder(out)
     present = read_manifest(out) if (out / MANIFEST).exists() else None
@@ -192,8 +188,13 @@ def damaged(folder: Path, manifest: Mapping[str, Any], *, deep: bool) -> list[st
     return problems
 
 
+def part_files(folder: Path, prefix: str) -> list[Path]:
+    """The Parquet files of a release whose path starts with `prefix`, in order."""
+    paths = (entry["path"] for entry in read_manifest(folder)["files"])
+    return [folder / path for path in paths if path.startswith(prefix) and path.endswith(".parquet")]
+
+
 def read_part(folder: Path, prefix: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The shards whose path starts with `prefix`, in order."""
-    for entry in read_manifest(folder)["files"]:
-        if entry["path"].startswith(prefix) and entry["path"].endswith(".parquet"):
-            yield parquet.read(folder / entry["path"], columns)
+    for path in part_files(folder, prefix):
+        yield parquet.read(path, columns)

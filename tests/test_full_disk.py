@@ -22,7 +22,7 @@ def test_a_disk_that_is_full_at_the_end(tmp_path: Path, monkeypatch: pytest.Monk
     memory = write_memory(tmp_path / "memory.tsv")
     assert cli(*translate(tmp_path, write_set(tmp_path / "set"), memory))[0] == 0
     before = digests(tmp_path / "out")
-    smaller = write_set(tmp_path / "smaller", DOCS[:-1], QUERIES, {"test": QRELS[:6]})
+    smaller = write_set(tmp_path / "smaller" / "set", DOCS[:-1], QUERIES, {"test": QRELS[:6]})
 
     def full(path: Path, *more: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
