@@ -223,8 +223,7 @@ def _public(value: Any) -> Any:
         return value
     if "://" in value:
         parts = urlsplit(value)
-        port = f":{parts.port}" if parts.port else ""
-        return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, "", ""))
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     return Path(value).name if Path(value).expanduser().exists() else value
 
 

@@ -105,6 +105,8 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     values = apply_settings({}, settings)
     if unknown := sorted(set(values) - {"bitext"}):
         raise UnknownName("section of thresholds", unknown[0], ["bitext"])
+    if not isinstance(values.get("bitext", {}), Mapping):
+        raise RecipeError("what-if: bitext is a section; name a threshold, such as --set bitext.max_length_ratio=3")
     chosen = {**manifest["recipe"].get("bitext", {}), **values.get("bitext", {})}
     if not settings:
         raise RecipeError("what-if: name a threshold, such as --set bitext.max_length_ratio=3")

@@ -64,3 +64,21 @@ def test_cells_hold_no_markup_and_stay_readable() -> None:
 @pytest.mark.parametrize("error", [UnknownName("engine", "x", ["a"]), MissingExtra("x", "torch", "convert")])
 def test_errors_of_worker_processes_arrive_as_they_were(error) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_what_a_release_says_of_paths_and_addresses(tmp_path) -> None:
+    from dsbuild.builders.draft import _public
+
+    (tmp_path / "model").mkdir()
+    assert _public(str(tmp_path / "model")) == "model"
+    assert _public("facebook/nllb-200-distilled-600M") == "facebook/nllb-200-distilled-600M"
+    assert _public("http://user:secret@host:8000/v1?key=secret") == "http://host:8000/v1"
+    assert _public("http://host:x/v1") == "http://host:x/v1"
+
+
+def test_what_if_with_a_section_for_a_value_is_one_line(tmp_path) -> None:
+    memory = write_memory(tmp_path / "memory.tsv")
+    make(tmp_path, write_set(tmp_path / "a"), memory)
+    code, _, err = cli("what-if", tmp_path / "out", "--set", "bitext=3")
+    assert code == 2
+    assert "name a threshold" in err
