@@ -152,8 +152,6 @@ class Bench:
     """The model in its three forms, and what is timed with each."""
 
     def __init__(self, work: Path, shape: cipher.Shape) -> None:
-        # Read when torch is loaded: on a machine with other work, threads that spin while they wait stall `generate`.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import ctranslate2
         import torch
         from transformers import M2M100ForConditionalGeneration, M2M100Tokenizer

@@ -84,7 +84,7 @@ def run_build(
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
-    if not folder.name:
+    if folder.name in ("", ".."):
         folder = folder.resolve()
     chosen = executors.make(executor, workers)
     release.check_folder(folder)
@@ -96,17 +96,11 @@ def run_build(
         prepared = prepare(recipe, store / "digests")
         release.check_replaceable(folder, asdict(prepared.source_facts))
         kept = Store(store)
-        stop_if_bad(prepared, kept, reporter)
+        stop_if_bad(prepared, kept, chosen, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
         stop_if_lost(prepared, draft.accounting(prepared, progress))
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(prepared, progress, manifest, folder)
-        warnings = [warning for record in progress.done["sound"] for warning in record.facts["warnings"]]
-        left_out = [
-            f"--limit leaves out {number:,} rows of {table}"
-            for record in progress.done.get("limit", ())
-            for table, number in record.facts["left_out"].items()
-        ]
         terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
-    notes = [*prepared.notes(), *warnings, *left_out, *terms]
+    notes = [*manifest["notes"], *terms]
     return Built(manifest, notes, summary, examples.pick(folder, prepared))

@@ -211,10 +211,23 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
         },
         "languages": {lang: {"name": languages.get(lang).name} for lang in (prepared.src, *prepared.recipe.langs)},
         "stages": stages,
+        "notes": notes(progress),
         "accounting": accounting(prepared, progress),
     }
     facts["build_key"] = digest(str(facts))
     return facts
+
+
+def notes(progress: Progress) -> list[str]:
+    """What a user should know of the source and of what `--limit` left out."""
+    found: list[str] = []
+    for node, name in (("read", "notes"), ("sound", "warnings")):
+        found += [said for record in progress.done.get(node, ()) for said in record.facts[name]]
+    return found + [
+        f"--limit leaves out {number:,} rows of {table}"
+        for record in progress.done.get("limit", ())
+        for table, number in record.facts["left_out"].items()
+    ]
 
 
 def _public(value: Any) -> Any:

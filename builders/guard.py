@@ -10,14 +10,16 @@ from typing import Any
 from dsbuild import executors, parquet, run
 from dsbuild.builders.translated import Prepared
 from dsbuild.errors import EngineError
-from dsbuild.graph import Progress, ordered, units
+from dsbuild.executors import Executor
+from dsbuild.graph import ordered, units
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
 _MIN_SEGMENTS = 50
+_BEFORE_MODELS = ("read", "sound", "limit", "mend", "segment", "unique")
 
 
-def stop_if_bad(prepared: Prepared, store: Store, reporter: Reporter) -> None:
+def stop_if_bad(prepared: Prepared, store: Store, executor: Executor, reporter: Reporter) -> None:
     """Run the first unit of each language and raise if more than `max_drop` of its segments fail or break a rule.
 
     The units are kept like all others, so a run that goes on has lost nothing. Does nothing without `max_drop`.
@@ -27,25 +29,24 @@ def stop_if_bad(prepared: Prepared, store: Store, reporter: Reporter) -> None:
         return
     from dsbuild.filters.decide import decide, load_thresholds
 
-    progress = Progress(store)
+    nodes = ordered(prepared.nodes)
+    first = [node for node in nodes if node.name.partition(".")[0] in _BEFORE_MODELS]
+    progress = run.run(first, store, prepared.recipe.title(), executor, reporter)
     history = run.History(store, prepared.recipe.title())
-    for node in ordered(prepared.nodes):
+    # One shard only: the probe's nodes see the first unit of each language.
+    unique = progress.done["unique"][0]
+    progress.done["unique"] = [replace(unique, outputs={**unique.outputs, "out": unique.outputs["out"][:1]})]
+    for node in nodes:
         kind, _, lang = node.name.partition(".")
-        if kind not in ("read", "sound", "limit", "mend", "segment", "unique", "translate", "check"):
+        if kind not in ("translate", "check"):
             continue
-        made = units(node, progress)
-        chosen = made[:1] if kind in ("translate", "check") else made
+        chosen = units(node, progress)[:1]
         records = []
         for unit in chosen:
             record = executors.run_unit(store, unit)
             history.note(unit)
             records.append(record)
         progress.done[node.name] = records
-        if kind == "unique":
-            # The first unit only: the probe's later nodes see one shard.
-            progress.done[node.name] = [
-                replace(records[0], outputs={**records[0].outputs, "out": records[0].outputs["out"][:1]})
-            ]
         if kind == "check" and chosen:
             translated = parquet.read(store.paths(progress.done[f"translate.{lang}"][0], "out")[0])
             checked = parquet.read(store.paths(records[0], "out")[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import platform
 import shutil
@@ -307,9 +308,12 @@ def doctor() -> list[dict[str, str]]:
     apertium = shutil.which("apertium")
     detail = "engine apertium" if apertium else "for engine apertium: apt-get install apertium apertium-eng-spa"
     rows.append({"what": "apertium", "state": "ok" if apertium else "not installed", "detail": detail})
-    import ctranslate2
+    gpus = 0
+    # A doctor that needs the patient well is no use: a broken CTranslate2 is told of above.
+    with contextlib.suppress(ImportError):
+        import ctranslate2
 
-    gpus = ctranslate2.get_cuda_device_count()
+        gpus = ctranslate2.get_cuda_device_count()
     rows.append(
         {
             "what": "cuda",

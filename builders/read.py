@@ -21,6 +21,8 @@ from dsbuild.tables import RETRIEVAL, RETRIEVAL_TABLES, RetrievalTable
 _MAX_IDENTIFIED = 10_000
 _IDENTIFIED_CHARS = 1_000
 _MIN_LANGUAGE_SCORE = 0.2
+# A shard is in memory as a whole wherever it is worked on, so long documents make shards of fewer rows.
+SHARD_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ReadSource:
     source: Source = field(compare=False)
 
     name: ClassVar[str] = "read"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     @classmethod
@@ -50,25 +52,46 @@ class ReadSource:
         return cls(source.kind, facts.lang, facts.name, files, facts.revision, dict(columns), paths, source)
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """Nothing -> corpus, queries, qrels."""
-        return Result({table: self._shards(table) for table in RETRIEVAL_TABLES})
+        """Nothing -> corpus, queries, qrels; the facts hold what the reader noticed."""
+        facts: dict[str, Any] = {"notes": []}
+        renamed: set[str] = set()
+        return Result({table: self._shards(table, facts, renamed) for table in RETRIEVAL_TABLES}, facts=facts)
 
-    def _shards(self, table: RetrievalTable) -> Iterator[Shard]:
+    def _shards(self, table: RetrievalTable, facts: dict[str, Any], renamed: set[str]) -> Iterator[Shard]:
         empty = True
         for batch in self.source.read(table) if table != "qrels" or self.source.judged else ():
-            empty = False
-            yield Shard(_named_splits(pa.Table.from_batches([batch])))
+            for rows in cut(pa.Table.from_batches([batch])):
+                empty = False
+                yield Shard(_named_splits(rows, renamed))
         if empty:
             yield Shard(RETRIEVAL[table].empty_table())
+        # The reader knows all that it has to say only when everything was read; the last table's word stands.
+        said = [f"split {name!r} is called {name.replace('-', '_')!r} in the release" for name in sorted(renamed)]
+        facts["notes"] = [*self.source.notes(), *said]
 
 
-def _named_splits(rows: pa.Table) -> pa.Table:
-    """Split names as the Hub allows them: `-` becomes `_`; anything else that is no word is an error.
+def cut(rows: pa.Table, size: int = SHARD_BYTES) -> Iterator[pa.Table]:
+    """The rows in order, in tables of at most `size` bytes of text; a longer single row is a table of its own."""
+    if "text" not in rows.column_names or rows["text"].nbytes <= size:
+        yield rows
+        return
+    ends = pc.cumulative_sum(pc.cast(pc.fill_null(pc.binary_length(rows["text"]), 0), pa.int64())).to_numpy()
+    start = 0
+    while start < rows.num_rows:
+        held = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(ends.searchsorted(held + size, "right")))
+        yield rows.slice(start, end - start)
+        start = end
+
+
+def _named_splits(rows: pa.Table, renamed: set[str]) -> pa.Table:
+    """Split names as the Hub allows them: `-` becomes `_` (told in `renamed`); anything else that is no word is an error.
 
     They become file names, so nothing in them may lead out of the release folder.
     """
     if "split" not in rows.column_names:
         return rows
+    renamed |= {name for name in pc.unique(rows["split"]).to_pylist() if "-" in name}
     names = pc.replace_substring(rows["split"], "-", "_")
     for name in pc.unique(names).to_pylist():
         if not re.fullmatch(r"\w+(\.\w+)*", name):

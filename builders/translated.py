@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,8 @@ FIELDS = {"corpus": ("title", "text"), "queries": ("text",)}
 ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id"}
 
 Table = Literal["corpus", "queries"]
+
+_FILE_ENDINGS = r"(?i)\.(tsv|csv|txt|jsonl|json|ndjson|parquet|pq)(\.(gz|zst|bz2|xz))?$"
 
 
 class SourceSection(Section):
@@ -90,7 +92,8 @@ class TranslateRecipe(Section):
         if self.name:
             return self.name
         kind, _, path = self.source.src.partition(":")
-        own = re.sub(r"[^\w.]+", "-", path.rstrip("/").split("/")[-1].split("@")[0]).strip("-.")
+        last = path.rstrip("/").split("/")[-1].split("@")[0]
+        own = re.sub(r"[^\w.]+", "-", re.sub(_FILE_ENDINGS, "", last)).strip("-.")
         return "-".join([kind, *([own] if own else []), *self.langs])
 
     def tables(self) -> tuple[Table, ...]:
@@ -100,14 +103,13 @@ class TranslateRecipe(Section):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe with everything checked that can be checked before work starts; `notes` tells what the reader noticed."""
+    """A recipe with everything checked that can be checked before work starts."""
 
     recipe: TranslateRecipe
     src: str
     nodes: list[Node]
     source_facts: SourceFacts
     tables: Mapping[str, Input]
-    notes: Callable[[], list[str]]
     terms: Mapping[str, Terms]
     fingerprints: Mapping[str, Mapping[str, Any]]
 
@@ -144,7 +146,7 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     glossary = load_glossary(recipe.glossary, facts.lang, recipe.langs) if recipe.glossary else {}
     nodes, tables = _nodes(recipe, source, facts, engines, glossary)
     return Prepared(
-        recipe, facts.lang, nodes, facts, tables, source.notes,
+        recipe, facts.lang, nodes, facts, tables,
         {name: one.terms() for name, one in engines.items()}, {name: one.fingerprint() for name, one in engines.items()},
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsbuild.builders.rows import Chunk
-from dsbuild.errors import SourceError
+from dsbuild.errors import SourceError, StoreError
 from dsbuild.tables import RetrievalTable
 
 if TYPE_CHECKING:
@@ -122,7 +122,14 @@ def database(work_dir: Path, memory: str = MEMORY) -> Iterator[DuckDBPyConnectio
         ":memory:", config={"memory_limit": memory, "temp_directory": str(work_dir), "threads": 2}
     ) as it:
         it.execute("SET enable_progress_bar = false")
-        yield it
+        try:
+            yield it
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            # DuckDB tells of a full disk in words, not by a number.
+            said = str(error).splitlines()[0]
+            full = "space" in said.lower() or isinstance(error, duckdb.OutOfMemoryException)
+            hint = "free some space" if full else "see that the folder can be written"
+            raise StoreError(f"{work_dir}: {said}; {hint} and run the same command again: finished units are kept") from error
 
 
 def view(connection: DuckDBPyConnection, table: RetrievalTable, paths: Sequence[Path]) -> int:

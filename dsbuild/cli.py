@@ -60,6 +60,7 @@ Executor = Annotated[Placement, typer.Option("--executor", help="Where units run
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A release folder.")]
 
 STORE = Path("outputs/.store")
+_INTERRUPTED = 130
 
 
 @app.command()
@@ -325,9 +326,11 @@ def main() -> NoReturn:
         sys.stdout.flush()
         print(f"dsbuild: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("dsbuild: stopped; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this code and says nothing.
+        if stop.code == _INTERRUPTED:
+            print("dsbuild: stopped; run the same command again to go on", file=sys.stderr)
+        raise
     raise SystemExit(0)
 
 

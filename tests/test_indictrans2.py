@@ -165,9 +165,9 @@ def test_a_short_match_does_not_rewrite_a_longer_one() -> None:
 def test_a_lost_or_repeated_placeholder_is_an_error() -> None:
     _, held = hold("at 10:30 see www.example.org")
     assert release("<ID1> <ID2>", held).error == ""
-    assert release("<ID1>", held).error == "placeholder lost: www.example.org"
-    assert release("<ID1> <ID2> <ID1>", held).error == "placeholder repeated: <ID1>"
-    assert release("<ID1> <ID3>", held).error == "placeholder lost: www.example.org; placeholder repeated: <ID3>"
+    assert release("<ID1>", held).error == "protected_lost: lost www.example.org"
+    assert release("<ID1> <ID2> <ID1>", held).error == "protected_lost: repeated <ID1>"
+    assert release("<ID1> <ID3>", held).error == "protected_lost: lost www.example.org; repeated <ID3>"
 
 
 @pytest.mark.parametrize("written", ["<ID1>", "< ID1 >", "<ID 1>", "<आईडी1>", "< आई . डी . 1 >", "<id१>", "<آئی ڈی 1>"])
@@ -179,7 +179,7 @@ def test_placeholders_of_the_caller_stay_and_are_counted() -> None:
     text, held = hold("see <ID1> at 10:30")
     assert text == "see <ID1> at <ID2>"
     assert release("<ID2> पर < ID1 >", held).text == "10:30 पर <ID1>"
-    assert release("<ID2> पर", held).error == "placeholder lost: <ID1>"
+    assert release("<ID2> पर", held).error == "protected_lost: lost <ID1>"
 
 
 def test_odd_texts_end_soon() -> None:

@@ -19,6 +19,7 @@ class Server:
     def __enter__(self) -> Server:
         self.requests: list[tuple[dict, dict]] = []
         self.failing = 0
+        self.refusing = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,8 +39,8 @@ class Server:
                 if text == "garbled":
                     self.wfile.write(b"this is no HTTP\r\n\r\n")
                     return
-                if text in ("refuse", "locked"):
-                    self.send_response(400 if text == "refuse" else 401)
+                if outer.refusing or text in ("refuse", "locked"):
+                    self.send_response(401 if text == "locked" else 400)
                     self.end_headers()
                     self.wfile.write(b'{"error": "no schema here"}')
                     return
@@ -112,8 +113,10 @@ def test_a_busy_server_is_asked_again(monkeypatch) -> None:
 
 def test_a_refusal_and_a_missing_server_stop_the_run_with_one_line(monkeypatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with Server() as server, pytest.raises(EngineError, match="HTTP 400: .*no schema here"):
-        ask(LLMEngine(server.url, "m"), "refuse")
+    with Server() as server:
+        server.refusing = True
+        with pytest.raises(EngineError, match="HTTP 400: .*no schema here"):
+            ask(LLMEngine(server.url, "m"), "text")
     with Server() as server, pytest.raises(EngineError, match="HTTP 401: "):
         ask(LLMEngine(server.url, "m", concurrency=1), "text", "locked")
     with pytest.raises(EngineError, match="no server answers"):
@@ -122,6 +125,8 @@ def test_a_refusal_and_a_missing_server_stop_the_run_with_one_line(monkeypatch) 
 
 def test_a_refusal_of_one_text_costs_only_that_text() -> None:
     with Server() as server:
+        first = ask(LLMEngine(server.url, "m", concurrency=1), "refuse", "text")
+        assert [out.finish for out in first] == ["error", "stop"]
         outs = ask(LLMEngine(server.url, "m"), "text", "refuse", "words")
     assert [out.text for out in outs] == ["TEXT", "", "WORDS"]
     assert outs[1].error == 'engine_error: HTTP 400 {"error": "no schema here"}'

@@ -111,12 +111,8 @@ def release(text: str, held: Sequence[tuple[int, str]]) -> Decoded:
     text = _RETURNED.sub(restored, text)
     lost = [stands_for[number] for number, left in missing.items() if left > 0]
     extra = [f"<ID{number}>" for number, left in missing.items() if left < 0]
-    error = "; ".join(
-        f"{what}: {', '.join(items)}"
-        for what, items in (("placeholder lost", lost), ("placeholder repeated", extra))
-        if items
-    )
-    return Decoded(text, error)
+    said = "; ".join(f"{what} {', '.join(items)}" for what, items in (("lost", lost), ("repeated", extra)) if items)
+    return Decoded(text, f"protected_lost: {said}" if said else "")
 
 
 def _ascii_digits(text: str) -> str:

@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from importlib import resources
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ _SCHEMA = {
     },
 }  # fmt: skip
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+_REFUSED = "engine_error: HTTP "
 _STOPPING = {401, 403, 404}  # of the key, the rights, the address or the model: not of one text
 
 
@@ -150,12 +152,15 @@ class LLMEngine:
         return first
 
     def _ask(self, request: Request, first: bool) -> Output:
-        answer = self._post(self.body(request), first)
+        answer = self._post(self.body(request))
         if isinstance(answer, str):
+            # The first refusal may be the text's fault or everybody's: a word that nobody can object to tells.
+            if first and answer.startswith(_REFUSED):
+                self._post(self.body(replace(request, text="a")), probe=True)
             return Output("", "error", error=answer)
         return parse(answer)
 
-    def _post(self, body: Mapping[str, Any], first: bool) -> dict[str, Any] | str:
+    def _post(self, body: Mapping[str, Any], *, probe: bool = False) -> dict[str, Any] | str:
         """The server's answer, or what went wrong after all retries; a refusal that every request would get stops the run."""
         key = os.environ.get(self.api_key_env, "")
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
@@ -170,10 +175,10 @@ class LLMEngine:
                 with error:
                     said = " ".join(error.read(300).decode("utf-8", "replace").split())
                     after = error.headers.get("Retry-After") or "0"
-                if error.code in _STOPPING or (first and error.code not in _RETRIED):
+                if error.code in _STOPPING or (probe and error.code not in _RETRIED):
                     raise EngineError(f"{self.base_url}: HTTP {error.code}: {said}") from None
                 if error.code not in _RETRIED:
-                    return f"engine_error: HTTP {error.code} {said}".rstrip()
+                    return f"{_REFUSED}{error.code} {said}".rstrip()
                 problem, wait = f"engine_error: HTTP {error.code}", float(after) if after.isdigit() else 0.0
             except (
                 urllib.error.URLError,

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -69,7 +70,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=150, help="seconds between looks at the held-out loss")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument(
-        "--warm-start", type=Path, default=None, help="best.pt of an earlier run; its spm.model must lie in --folder"
+        "--warm-start",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="begin with the exported model in this folder and its pieces; layers beyond its own are added",
     )
     parser.add_argument("--no-export", action="store_true")
     return parser.parse_args(argv)
@@ -80,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     import torch
 
-    from dsbuild.translate.mini import preparation
+    from dsbuild.translate.mini import packaged, preparation
     from dsbuild.translate.mini.model import Shape
     from dsbuild.translate.mini.training import Plan, Trainer
 
@@ -94,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for pair in options.share:
         name, _, share = pair.partition("=")
         preparation.SHARES[name] = float(share)
-    if not options.resume and not options.warm_start:
+    if options.warm_start:
+        shutil.copyfile(options.warm_start / "spm.model", options.folder / "spm.model")
+    elif not options.resume:
         (options.folder / "spm.model").unlink(missing_ok=True)
     texts = preparation.read(generated, heldout, options.parallel, options.builders, options.seed)
     prepared = preparation.prepare(
@@ -109,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
           f"{ {lang: len(ids) for lang, ids in prepared.slices.items()} }, {n_parameters / 1e6:.1f} M parameters", flush=True)  # fmt: skip
     report_tokens(prepared.stocks)
     if options.warm_start:
-        trainer.warm_start(options.warm_start)
+        trainer.begin_with(packaged.weights(options.warm_start, shape))
     if options.resume and trainer.resume():
         print(f"going on from update {trainer.update}")
     trainer.run()

@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -214,9 +215,8 @@ class Trainer:
         torch.set_rng_state(state["torch"])
         return True
 
-    def warm_start(self, path: Path) -> None:
-        """Begin with the weights of an earlier run of the same shape and pieces."""
-        weights = torch.load(path, weights_only=True)["weights"]
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with the given weights of the same shape and pieces."""
         self.network.load_state_dict(weights)
         self.average.copy_(self.flat.weights)
 
