@@ -129,7 +129,9 @@ def database(work_dir: Path, memory: str = MEMORY) -> Iterator[DuckDBPyConnectio
             said = str(error).splitlines()[0]
             full = "space" in said.lower() or isinstance(error, duckdb.OutOfMemoryException)
             hint = "free some space" if full else "see that the folder can be written"
-            raise StoreError(f"{work_dir}: {said}; {hint} and run the same command again: finished units are kept") from error
+            raise StoreError(
+                f"{work_dir}: {said}; {hint} and run the same command again: finished units are kept"
+            ) from error
 
 
 def view(connection: DuckDBPyConnection, table: RetrievalTable, paths: Sequence[Path]) -> int:
