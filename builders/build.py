@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, files, release, run
-from dsbuild.builders import draft, examples
+from dsbuild.builders import draft, examples, filtered_draft
+from dsbuild.builders.filtered import FilterRecipe, PreparedFilter, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.recipes import find
-from dsbuild.builders.translated import TranslateRecipe, prepare
-from dsbuild.errors import RecipeError
+from dsbuild.builders.translated import Prepared, TranslateRecipe, prepare
+from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.recipe import apply_settings, read_yaml, validate
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
 DEFAULT_ENGINE = "ctranslate2"
+
+Recipe = TranslateRecipe | FilterRecipe
+_KINDS: Mapping[str, type[TranslateRecipe] | type[FilterRecipe]] = {"translate": TranslateRecipe, "filter": FilterRecipe}
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ def share(text: str) -> float:
     return value
 
 
-def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[str]) -> TranslateRecipe:
-    """A recipe from a file, then options by dotted key (None: not given), then `--set` settings."""
+def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[str], kind: str | None = None) -> Recipe:
+    """A recipe from a file, then options by dotted key (None: not given), then `--set` settings.
+
+    kind: what the command builds; a recipe file says it with `build:` (translate if it does not).
+    """
     path = find(path) if path else None
     values, lines = read_yaml(path) if path else ({}, {})
     given = {key: value for key, value in options.items() if value is not None}
@@ -59,28 +66,40 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
             target = target[section]
         target[last] = value
     values = apply_settings(values, settings)
-    engine = values.setdefault("engine", {})
-    if isinstance(engine, dict):
-        engine.setdefault("name", DEFAULT_ENGINE)
-    return validate(TranslateRecipe, values, where=str(path) if path else "options", lines=lines)
+    named = values.get("build", kind or "translate")
+    if named not in _KINDS:
+        raise UnknownName("kind of build", str(named), _KINDS)
+    if kind and named != kind:
+        raise RecipeError(f"{path}: a recipe that builds with {named!r}; run it with: dsbuild run {path}")
+    if named == "translate":
+        engine = values.setdefault("engine", {})
+        if isinstance(engine, dict):
+            engine.setdefault("name", DEFAULT_ENGINE)
+    return validate(_KINDS[named], values, where=str(path) if path else "options", lines=lines)
 
 
-def plan_build(recipe: TranslateRecipe, store: Path) -> dict[str, Any]:
+def prepare_build(recipe: Recipe, store: Path) -> Prepared | PreparedFilter:
+    """Everything checked that can be checked before work starts, and the graph."""
+    digests = store / "digests"
+    return prepare_filter(recipe, digests) if isinstance(recipe, FilterRecipe) else prepare(recipe, digests)
+
+
+def plan_build(recipe: Recipe, store: Path) -> dict[str, Any]:
     """The plan of a recipe: per node its units, how many are done, and why the others run; and better engines, if any."""
     from dsbuild.translate.advice import advise
 
-    prepared = prepare(recipe, store / "digests")
+    prepared = prepare_build(recipe, store)
     lines = run.plan(prepared.nodes, Store(store), recipe.title())
-    return {
-        "recipe": recipe.title(),
-        "nodes": [asdict(line) for line in lines],
-        "terms": {name: asdict(terms) for name, terms in prepared.terms.items()},
-        "advice": advise(recipe.engine.name, dict(recipe.engine.choice().options), prepared.src, recipe.langs),
-    }
+    plan: dict[str, Any] = {"recipe": recipe.title(), "nodes": [asdict(line) for line in lines], "terms": {}, "advice": []}
+    if isinstance(prepared, Prepared):
+        chosen = prepared.recipe.engine
+        plan["terms"] = {name: asdict(terms) for name, terms in prepared.terms.items()}
+        plan["advice"] = advise(chosen.name, dict(chosen.choice().options), prepared.src, prepared.recipe.langs)
+    return plan
 
 
 def run_build(
-    recipe: TranslateRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
+    recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
@@ -93,9 +112,14 @@ def run_build(
         stack.enter_context(
             files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
         )
-        prepared = prepare(recipe, store / "digests")
+        prepared = prepare_build(recipe, store)
         release.check_replaceable(folder, asdict(prepared.source_facts))
         kept = Store(store)
+        if isinstance(prepared, PreparedFilter):
+            progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
+            manifest = filtered_draft.write_filtered(folder, prepared, progress)
+            summary = filtered_draft.summary(prepared, manifest, folder)
+            return Built(manifest, manifest["notes"], summary, filtered_draft.samples(folder, prepared))
         stop_if_bad(prepared, kept, chosen, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
         stop_if_lost(prepared, draft.accounting(prepared, progress))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,59 +15,15 @@ import pyarrow.parquet as pq
 
 import dsbuild
 from dsbuild import languages, parquet, release, run
+from dsbuild.builders.parts import Rows, parts_of, public_recipe, stage_facts, verdict_part
 from dsbuild.builders.translated import ID_COLUMNS, Prepared
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
-from dsbuild.stage import VERDICTS, digest
-from dsbuild.store import UnitRecord
-from dsbuild.tables import CORPUS, QRELS, QUERIES
+from dsbuild.stage import digest
+from dsbuild.tables import RETRIEVAL_TABLES, SCHEMAS
 from dsbuild.translate.assemble import SEGMENT_MAP
 
-SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
 _INTERNAL = ("split", "fate", "failure")
-_DECIDING = ("split", "fate", *ID_COLUMNS.values())  # what masks look at: texts need not be read to count rows
-
-Mask = Callable[[pa.Table], pa.ChunkedArray]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a table in the store: its shards, which of their rows are meant, and with `lost` that all of them are lost."""
-
-    paths: Sequence[Path]
-    mask: Mask | None = None
-    lost: bool = False
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        for path in self.paths:
-            table = parquet.read(path)
-            chosen = table.filter(self.mask(table)) if self.mask else table
-            yield _dropped_later(chosen) if self.lost else chosen
-
-    def splits(self, default: str) -> dict[str, int]:
-        """Rows per value of the `split` column, or all under `default`."""
-        counts: Counter[str] = Counter()
-        for path in self.paths:
-            table = parquet.read(path, [name for name in pq.read_schema(path).names if name in _DECIDING])
-            table = table.filter(self.mask(table)) if self.mask else table
-            if "split" in table.column_names:
-                counts.update(
-                    {entry["values"]: entry["counts"] for entry in pc.value_counts(table["split"]).to_pylist()}
-                )
-            else:
-                counts[default] += table.num_rows
-        return dict(sorted(counts.items())) or {default: 0}
-
-    def of_split(self, split: str) -> Rows:
-        """The rows of one split."""
-
-        def chosen(table: pa.Table) -> pa.ChunkedArray:
-            inside = (
-                pc.equal(table["split"], split) if "split" in table.column_names else pa.repeat(True, table.num_rows)
-            )
-            return pc.and_(inside, self.mask(table)) if self.mask else inside
-
-        return Rows(self.paths, chosen)
 
 
 def write_draft(out: Path, prepared: Prepared, progress: Progress) -> dict[str, Any]:
@@ -81,9 +36,9 @@ def write_draft(out: Path, prepared: Prepared, progress: Progress) -> dict[str, 
 def _source_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
     if not prepared.recipe.release.source_tables:
         return
-    for table in SCHEMAS:
+    for table in RETRIEVAL_TABLES:
         rows = Rows([shard.path for shard in progress.shards(prepared.tables[table])])
-        yield from _parts(rows, prepared.src, table, _schema(rows, table))
+        yield from parts_of(rows, prepared.src, table, _schema(rows, table))
 
 
 def _language_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
@@ -91,24 +46,17 @@ def _language_parts(prepared: Prepared, progress: Progress) -> Iterator[release.
         for table in prepared.recipe.tables():
             kept, gone = _kept(progress, lang, table)
             schema = _schema(kept, table)
-            yield from _parts(kept, lang, table, schema)
+            yield from parts_of(kept, lang, table, schema)
             dropped = _schema(gone, table, extra=("failure", "fate"))
             total = sum(gone.splits(table).values())
             if total:
                 yield release.Part("dropped", f"{lang}-{table}", dropped, total, gone)
         rows = Rows(_paths(progress, "cascade", f"{lang}.qrels"))
-        yield from _parts(rows, lang, "qrels", _schema(rows, "qrels"))
+        yield from parts_of(rows, lang, "qrels", _schema(rows, "qrels"))
 
 
 def _side_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part]:
-    verdicts = [
-        progress.store.path(record.key, record.verdicts.file)
-        for records in progress.done.values()
-        for record in records
-        if record.verdicts.rows
-    ]
-    total = sum(record.verdicts.rows for records in progress.done.values() for record in records)
-    yield release.Part("dropped", "verdicts", VERDICTS, total, Rows(verdicts))
+    yield verdict_part(progress)
     for lang in prepared.recipe.langs:
         for table in prepared.recipe.tables():
             shards = progress.shards(Input(f"assemble.{lang}.{table}", "map"))
@@ -120,22 +68,6 @@ def _side_parts(prepared: Prepared, progress: Progress) -> Iterator[release.Part
                 sum(shard.rows for shard in shards),
                 Rows(paths),
             )
-
-
-def _parts(rows: Rows, lang: str, table: str, schema: pa.Schema) -> Iterator[release.Part]:
-    config = f"{lang}-{table}"
-    for split, count in rows.splits(table).items():
-        yield release.Part(
-            config,
-            split,
-            schema,
-            count,
-            rows.of_split(split),
-            # `datasets` cannot open a split without rows: the file is there, and no configuration names it.
-            config if count else "",
-            table,
-            lang,
-        )
 
 
 def _kept(progress: Progress, lang: str, table: str) -> tuple[Rows, Rows]:
@@ -152,13 +84,6 @@ def _kept(progress: Progress, lang: str, table: str) -> tuple[Rows, Rows]:
         return pc.and_(pc.equal(rows["fate"], "kept"), pc.invert(pc.is_in(rows[ID_COLUMNS[table]], dropped)))
 
     return Rows(paths, stays), Rows(paths, lambda rows: pc.invert(stays(rows)), lost=True)
-
-
-def _dropped_later(rows: pa.Table) -> pa.Table:
-    """Lost rows, those that only the cascade dropped with the fate "dropped" as well."""
-    place = rows.column_names.index("fate")
-    fates = pc.if_else(pc.equal(rows["fate"], "kept"), "dropped", rows["fate"])
-    return rows.set_column(place, rows.schema.field(place), fates)
 
 
 def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
@@ -182,23 +107,7 @@ def _paths(progress: Progress, node: str, output: str) -> list[Path]:
 
 def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     """Everything that the manifest says and nothing that changes from run to run: no times, hosts or paths."""
-    recipe = prepared.recipe.model_dump(mode="json", exclude_none=True)
-    kind, colon, path = recipe["source"]["src"].partition(":")
-    recipe["source"]["src"] = f"{kind}{colon}{_public(path)}"
-    for section in (recipe["source"].get("options", {}), recipe["engine"], recipe.get("fallback", {})):
-        section.update({key: _public(value) for key, value in section.items()})
-    if "glossary" in recipe:
-        recipe["glossary"] = _public(recipe["glossary"])
-    stages = []
-    for node in prepared.nodes:
-        records = progress.done[node.name]
-        stages.append(
-            {
-                "node": node.name, "stage": node.stage.name, "version": node.stage.version,
-                "units": len(records), "counts": asdict(run.total(records)), "rows_out": _rows_out(records),
-                "keys": digest(*(record.key for record in records)),
-            }
-        )  # fmt: skip
+    recipe = public_recipe(prepared.recipe.model_dump(mode="json", exclude_none=True))
     facts = {
         "name": prepared.recipe.title(),
         "version": "0.0.0-draft",
@@ -210,7 +119,7 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
             for name, terms in prepared.terms.items()
         },
         "languages": {lang: {"name": languages.get(lang).name} for lang in (prepared.src, *prepared.recipe.langs)},
-        "stages": stages,
+        "stages": stage_facts(prepared.nodes, progress),
         "notes": notes(progress),
         "accounting": accounting(prepared, progress),
     }
@@ -228,25 +137,6 @@ def notes(progress: Progress) -> list[str]:
         for record in progress.done.get("limit", ())
         for table, number in record.facts["left_out"].items()
     ]
-
-
-def _public(value: Any) -> Any:
-    """A recipe value as a release may say it: local paths by their name, addresses without user, password and query."""
-    if not isinstance(value, str) or "/" not in value:
-        return value
-    if "://" in value:
-        parts = urlsplit(value)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return Path(value).name if Path(value).expanduser().exists() else value
-
-
-def _rows_out(records: Sequence[UnitRecord]) -> dict[str, int]:
-    """Rows that the units wrote, by output."""
-    rows: Counter[str] = Counter()
-    for record in records:
-        for name, shards in record.outputs.items():
-            rows[name] += sum(shard.rows for shard in shards)
-    return dict(sorted(rows.items()))
 
 
 def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:

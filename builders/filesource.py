@@ -103,7 +103,8 @@ class FileSource:
         """The facts, with a digest of every file that is read."""
         paths = {file.path: None for table in RETRIEVAL for file in self._files(table)}
         files = tuple(
-            SourceFile(_relative(path, self.layout.root), _size(path), file_sha256(path, digests)) for path in paths
+            SourceFile(relative_name(path, self.layout.root), size_of(path), file_sha256(path, digests))
+            for path in paths
         )
         about = self.about
         evaluation = any(is_evaluation(split) for split in self._splits)
@@ -264,11 +265,13 @@ def grades(chunk: Chunk) -> pa.Array:
     return values.cast(pa.int32())
 
 
-def _relative(path: Path, root: Path) -> str:
+def relative_name(path: Path, root: Path) -> str:
+    """A file's name relative to the source's folder, its bare name where it lies elsewhere."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """The size of an input file in bytes."""
     try:
         return path.stat().st_size
     except OSError as error:

@@ -20,8 +20,8 @@ from dsbuild.errors import RecipeError, ReleaseError, UnknownName
 from dsbuild.recipe import apply_settings
 from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
+from dsbuild.tables import ID_COLUMNS
 
-ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id"}
 _KINDS = ("engines", "sources", "filters", "recipes", "languages")
 
 
@@ -103,6 +103,10 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     from dsbuild.filters.decide import load_thresholds
 
     manifest = release.read_manifest(folder)
+    if manifest["recipe"]["build"] == "filter":
+        from dsbuild.builders.filter_what_if import what_if_filtered
+
+        return what_if_filtered(folder, manifest, settings)
     values = apply_settings({}, settings)
     if unknown := sorted(set(values) - {"bitext"}):
         raise UnknownName("section of thresholds", unknown[0], ["bitext"])
@@ -187,8 +191,8 @@ def _qrels(folder: Path, manifest: Mapping[str, Any]) -> list[pa.Table]:
 
 def _judged(qrels: Sequence[pa.Table]) -> dict[str, set[str]]:
     return {
-        table: {row_id for shard in qrels for row_id in shard[column].to_pylist()}
-        for table, column in ID_COLUMNS.items()
+        table: {row_id for shard in qrels for row_id in shard[ID_COLUMNS[table]].to_pylist()}
+        for table in ("corpus", "queries")
     }
 
 

@@ -70,12 +70,12 @@ class ReadSource:
         facts["notes"] = [*self.source.notes(), *said]
 
 
-def cut(rows: pa.Table, size: int = SHARD_BYTES) -> Iterator[pa.Table]:
+def cut(rows: pa.Table, size: int = SHARD_BYTES, *, text: str = "text") -> Iterator[pa.Table]:
     """The rows in order, in tables of at most `size` bytes of text; a longer single row is a table of its own."""
-    if "text" not in rows.column_names or rows["text"].nbytes <= size:
+    if text not in rows.column_names or rows[text].nbytes <= size:
         yield rows
         return
-    ends = pc.cumulative_sum(pc.cast(pc.fill_null(pc.binary_length(rows["text"]), 0), pa.int64())).to_numpy()
+    ends = pc.cumulative_sum(pc.cast(pc.fill_null(pc.binary_length(rows[text]), 0), pa.int64())).to_numpy()
     start = 0
     while start < rows.num_rows:
         held = int(ends[start - 1]) if start else 0

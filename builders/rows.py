@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,8 @@ from dsbuild.errors import SourceError
 Format = Literal["tsv", "spaced", "jsonl", "parquet"]
 
 # Columns that a row must have; the others are "" (or their default) where a file or a row lacks them.
-REQUIRED = frozenset({"doc_id", "query_id", "text", "relevance"})
-_IDS = frozenset({"doc_id", "query_id"})
+REQUIRED = frozenset({"doc_id", "query_id", "pair_id", "text", "text_a", "text_b", "relevance"})
+_IDS = frozenset({"doc_id", "query_id", "pair_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,15 @@ class Chunk:
         return f"{self.path}:{self.lines[row]}" if self.unit == "line" else f"{self.path}: row {self.lines[row]}"
 
 
-def read_chunks(file: TableFile) -> Iterator[Chunk]:
-    """The rows of the file in order, memory flat; a row that is not as said is a `SourceError` naming file and line."""
+def read_chunks(file: TableFile, held: Iterable[Block] | None = None) -> Iterator[Chunk]:
+    """The rows of the file in order, memory flat; a row that is not as said is a `SourceError` naming file and line.
+
+    held: blocks of the file that are in memory already, read instead of the file.
+    """
     if file.format == "parquet":
         yield from _parquet(file)
         return
-    for block in blocks(file.path):
+    for block in blocks(file.path) if held is None else held:
         if file.format == "jsonl":
             chunk = _json_fast(file, block) or _json_slow(file, block)
         else:
@@ -216,10 +219,11 @@ def _json_value(row: Mapping[str, Any], name: str, column: str, where: str, row_
 
 def parquet_columns(path: Path) -> list[str]:
     """The column names of a Parquet file."""
-    return list(_open_parquet(path).schema_arrow.names)
+    return list(open_parquet(path).schema_arrow.names)
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """An open Parquet file; one that is not is a `SourceError`."""
     try:
         return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
@@ -228,7 +232,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _parquet(file: TableFile) -> Iterator[Chunk]:
     row = 1
-    with _open_parquet(file.path) as handle:
+    with open_parquet(file.path) as handle:
         batches = handle.iter_batches(batch_size=16_384, columns=sorted(set(file.columns.values())), use_threads=False)
         while True:
             try:

@@ -28,6 +28,17 @@ Table = Literal["corpus", "queries"]
 _FILE_ENDINGS = r"(?i)\.(tsv|csv|txt|jsonl|json|ndjson|parquet|pq)(\.(gz|zst|bz2|xz))?$"
 
 
+def own_name(src: str) -> tuple[str, str]:
+    """A source's kind, and the name that its path gives it ("" for a kind without a path).
+
+    >>> own_name("jsonl:data/my docs.jsonl.gz"), own_name("hf:ORG/NAME@main"), own_name("msmarco-sample")
+    (('jsonl', 'my-docs'), ('hf', 'NAME'), ('msmarco-sample', ''))
+    """
+    kind, _, path = src.partition(":")
+    last = path.rstrip("/").split("/")[-1].split("@")[0]
+    return kind, re.sub(r"[^\w.]+", "-", re.sub(_FILE_ENDINGS, "", last)).strip("-.")
+
+
 class SourceSection(Section):
     """Where the set comes from: `src` is KIND or KIND:PATH; `lang` where the kind does not fix it."""
 
@@ -91,9 +102,7 @@ class TranslateRecipe(Section):
         """The build's name: given, or made from the source's kind and own name and the languages."""
         if self.name:
             return self.name
-        kind, _, path = self.source.src.partition(":")
-        last = path.rstrip("/").split("/")[-1].split("@")[0]
-        own = re.sub(r"[^\w.]+", "-", re.sub(_FILE_ENDINGS, "", last)).strip("-.")
+        kind, own = own_name(self.source.src)
         return "-".join([kind, *([own] if own else []), *self.langs])
 
     def tables(self) -> tuple[Table, ...]:
@@ -151,20 +160,20 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     )  # fmt: skip
 
 
-def _source_nodes(recipe: TranslateRecipe, source: Source, facts: SourceFacts) -> tuple[list[Node], dict[str, Input]]:
+def source_nodes(section: SourceSection, source: Source, facts: SourceFacts) -> tuple[list[Node], dict[str, Input]]:
     """Read, check and cut the set; returns where its three tables then are."""
     from dsbuild.builders.limit import LimitSet
     from dsbuild.builders.read import CheckSource, ReadSource
 
-    read = ReadSource.of(source, facts, recipe.source.columns, recipe.source.options)
+    read = ReadSource.of(source, facts, section.columns, section.options)
     tables = {table: Input("read", table, "all") for table in ("corpus", "queries", "qrels")}
     nodes = [
         Node("read", read),
-        Node("sound", CheckSource(facts.lang, source.judged, recipe.source.on_missing), dict(tables)),
+        Node("sound", CheckSource(facts.lang, source.judged, section.on_missing), dict(tables)),
     ]
     tables["qrels"] = Input("sound", "qrels", "all")
-    if recipe.source.limit is not None:
-        nodes.append(Node("limit", LimitSet(recipe.source.limit), dict(tables)))
+    if section.limit is not None:
+        nodes.append(Node("limit", LimitSet(section.limit), dict(tables)))
         tables = {table: Input("limit", table, "all") for table in tables}
     return nodes, tables
 
@@ -182,7 +191,7 @@ def _nodes(
     from dsbuild.translate.segments import SegmentRows
     from dsbuild.translate.unique import UniqueSegments
 
-    nodes, tables = _source_nodes(recipe, source, facts)
+    nodes, tables = source_nodes(recipe.source, source, facts)
     text_of: dict[str, Input] = {}
     for table in ("corpus", "queries"):
         text_of[table] = replace(tables[table], how="each")

@@ -102,8 +102,8 @@ def check_tables(
                 raise SourceError(f"{table}: no rows; name a source whose {table} has some")
         if qrels is not None and not n_rows["qrels"]:
             raise SourceError(f"qrels: no rows; {NO_QRELS}")
-        _unique(connection, "corpus", "doc_id")
-        _unique(connection, "queries", "query_id")
+        refuse_repeated(connection, "corpus", "doc_id")
+        refuse_repeated(connection, "queries", "query_id")
         warnings = [*_row_warnings(connection, "corpus"), *_row_warnings(connection, "queries")]
         orphaned = ORPHANS.empty_table()
         if n_rows["qrels"]:
@@ -134,7 +134,7 @@ def database(work_dir: Path, memory: str = MEMORY) -> Iterator[DuckDBPyConnectio
             ) from error
 
 
-def view(connection: DuckDBPyConnection, table: RetrievalTable, paths: Sequence[Path]) -> int:
+def view(connection: DuckDBPyConnection, table: str, paths: Sequence[Path]) -> int:
     """Make a view of shards, `n` being the row's number (1-based) in the whole table; returns the number of rows."""
     total = 0
     parts = []
@@ -150,7 +150,8 @@ def view(connection: DuckDBPyConnection, table: RetrievalTable, paths: Sequence[
     return total
 
 
-def _unique(connection: DuckDBPyConnection, table: RetrievalTable, column: str) -> None:
+def refuse_repeated(connection: DuckDBPyConnection, table: str, column: str) -> None:
+    """`SourceError` for the first id of a view that stands in two rows."""
     repeated = f"SELECT {column} AS id, min(n, 2) AS places FROM {table} GROUP BY 1 HAVING count(*) > 1"
     found = f"SELECT count(*) OVER (), id, places FROM ({repeated}) ORDER BY places[2] LIMIT 1"
     if row := connection.execute(found).fetchone():

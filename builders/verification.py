@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import release
-from dsbuild.tables import CORPUS, QRELS, QUERIES
+from dsbuild.tables import ID_COLUMNS, SCHEMAS
 
-_SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
-_IDS = {"corpus": "doc_id", "queries": "query_id"}
+_JUDGED = {"corpus": "doc_id", "queries": "query_id"}
+# Columns that a table may lack: sources of pairs have a label or a score, or neither.
+_OPTIONAL = frozenset({"split", "label", "score"})
 _MAX_SHOWN = 20
 
 
@@ -47,10 +48,12 @@ def _schemas(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 file = pq.ParquetFile(folder / path)
                 rows += file.metadata.num_rows
                 found = file.schema_arrow
-                for column in _SCHEMAS[config["table"]]:
-                    if column.name != "split" and (
-                        column.name not in found.names or found.field(column.name).type != column.type
-                    ):
+                for column in SCHEMAS[config["table"]]:
+                    if column.name not in found.names:
+                        wrong = column.name not in _OPTIONAL
+                    else:
+                        wrong = column.name != "split" and found.field(column.name).type != column.type
+                    if wrong:
                         yield f"{path}: column {column.name} is missing or not {column.type}"
             if rows != one["rows"]:
                 yield f"{name}/{split}: {rows} rows in the files, {one['rows']} in the manifest"
@@ -69,14 +72,14 @@ def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             return [str(path) for path in _files(folder, configs[name])]
 
         for name, config in configs.items():
-            if column := _IDS.get(config["table"]):
+            if column := ID_COLUMNS.get(config["table"]):
                 for row_id, number in base.execute(
                     f"SELECT {column}, count(*) FROM read_parquet($1) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 3",
                     [paths(name)],
                 ).fetchall():
                     yield f"{name}: id {row_id!r} stands in {number} rows"
                 continue
-            for table, key in _IDS.items():
+            for table, key in _JUDGED.items():
                 target = f"{config['lang']}-{table}" if f"{config['lang']}-{table}" in configs else f"{src}-{table}"
                 if target not in configs:
                     continue
@@ -88,17 +91,19 @@ def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 def _accounting(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """kept + dropped + failed = in, and each number is what the files hold."""
     for lang, tables in manifest["accounting"].items():
-        for table in (name for name in tables if name in _IDS):
+        for table in (name for name in tables if name in ID_COLUMNS):
             row = tables[table]
             if row["in"] != row["kept"] + row["dropped"] + row["failed"]:
                 yield f"{lang}-{table}: {row['in']} in, but {row['kept']} kept + {row['dropped']} dropped + {row['failed']} failed"
             if sum(row["reasons"].values()) != row["dropped"] + row["failed"]:
                 yield f"{lang}-{table}: reasons add up to {sum(row['reasons'].values())}, not to the rows lost"
-            kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-{table}/", [_IDS[table]]))
-            gone = sum(shard.num_rows for shard in release.read_part(folder, f"dropped/{lang}-{table}-", [_IDS[table]]))
+            kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table]]))
+            gone = sum(shard.num_rows for shard in release.read_part(folder, f"dropped/{lang}-{table}-", [ID_COLUMNS[table]]))
             lost = row["dropped"] + row["failed"]
             if (kept, gone) != (row["kept"], lost):
                 yield f"{lang}-{table}: {kept} rows kept and {gone} lost in the files, {row['kept']} and {lost} in the manifest"
+        if "qrels" not in tables:
+            continue
         kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-qrels/", ["query_id"]))
         if kept != tables["qrels"]["kept"]:
             yield f"{lang}-qrels: {kept} rows in the files, {tables['qrels']['kept']} in the manifest"
@@ -108,7 +113,7 @@ def _card(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """The numbers of the card, as a table of the README, against the manifest."""
     text = (folder / "README.md").read_text("utf-8")
     for lang, tables in manifest["accounting"].items():
-        for table in (name for name in tables if name in _IDS):
+        for table in (name for name in tables if name in ID_COLUMNS):
             row = tables[table]
             line = (
                 f"| {lang} | {table} | "

@@ -20,6 +20,7 @@ _HUB_LICENSES = {
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
           (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
 
+_TEMPLATES = {"translate": "card.md.jinja", "filter": "filtered.md.jinja"}
 _ORIGINS = {"machine": "machine translations", "human": "human translations"}
 
 
@@ -34,7 +35,7 @@ def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict
     data = _metadata(manifest, written)
     body = (
         _environment()
-        .get_template("card.md.jinja")
+        .get_template(_TEMPLATES[manifest["recipe"]["build"]])
         .render(m=manifest, sizes=_sizes(written), license=row_license(manifest), origins=origins(manifest))
     )
     card = DatasetCard(f"---\n{data.to_yaml()}\n---\n{body}")
@@ -100,13 +101,15 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
     license_name = row_license(manifest).lower()
     hub_license = license_name if license_name in _HUB_LICENSES else "other"
     total = sum(one.part.n_rows for one in written if one.part.config)
+    translated = bool(manifest["engines"])
+    codes = [part for lang in manifest["languages"] for part in (lang.split("-") if not translated else [_hub_language(lang)])]
     data = DatasetCardData(
-        language=list(dict.fromkeys(_hub_language(lang) for lang in manifest["languages"])),
+        language=[code for code in dict.fromkeys(codes) if code.islower() and code not in ("und", "mul")],
         license=hub_license,
         pretty_name=manifest["recipe"].get("release", {}).get("pretty_name") or manifest["name"],
         size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1T")],
-        task_categories=["text-retrieval"],
-        multilinguality=["translation"],
+        task_categories=["text-retrieval"] if {one.part.table for one in written} & {"corpus", "qrels"} else None,
+        multilinguality=["translation"] if translated else None,
         language_creators=[*(["machine-generated"] if _ORIGINS["machine"] in origins(manifest) else []), "found"],
         annotations_creators=["found"],
         source_datasets=["extended"],

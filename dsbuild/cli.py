@@ -163,19 +163,21 @@ def plan(
 def _build(
     recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
 ) -> None:
-    from dsbuild import console
+    from dsbuild import console, filter_console
     from dsbuild.builders import build
+    from dsbuild.builders.filtered import FilterRecipe
 
     if dry_run:
         found = build.plan_build(recipe, store)
-        _print(output, found, lambda: console.print_plan(found))
+        print_found(output, found, lambda: console.print_plan(found))
         return
     reporter = console.reporter(sys.stderr)
     with reporter:
         result = build.run_build(recipe, out, store, executor, workers, reporter)
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
-    _print(output, result.summary, lambda: console.print_summary(result.summary, result.samples))
+    show = filter_console.print_filter_summary if isinstance(recipe, FilterRecipe) else console.print_summary
+    print_found(output, result.summary, lambda: show(result.summary, result.samples))
 
 
 @app.command()
@@ -185,7 +187,7 @@ def status(folder: Folder, output: OutputFormat = Format.text) -> None:
     from dsbuild.builders import inspection
 
     found = inspection.status(folder)
-    _print(output, found, lambda: console.print_status(found))
+    print_found(output, found, lambda: console.print_status(found))
 
 
 @app.command()
@@ -200,7 +202,7 @@ def explain(
     from dsbuild.builders import inspection
 
     found = inspection.explain(folder, row_id, lang)
-    _print(output, found, lambda: console.print_explain(found))
+    print_found(output, found, lambda: console.print_explain(found))
 
 
 @app.command()
@@ -210,7 +212,7 @@ def verify(folder: Folder, output: OutputFormat = Format.text) -> None:
     from dsbuild.builders import verification
 
     found = verification.verify(folder)
-    _print(output, found, lambda: console.print_verify(found))
+    print_found(output, found, lambda: console.print_verify(found))
     if found["problems"]:
         raise typer.Exit(1)
 
@@ -222,7 +224,7 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
     from dsbuild.builders import inspection
 
     found = inspection.what_if(folder, settings or [])
-    _print(output, found, lambda: console.print_what_if(found))
+    print_found(output, found, lambda: console.print_what_if(found))
 
 
 @app.command("list")
@@ -235,7 +237,7 @@ def list_names(
     from dsbuild.builders import inspection
 
     found = inspection.listing(kind)
-    _print(output, found, lambda: console.print_listing(found))
+    print_found(output, found, lambda: console.print_listing(found))
 
 
 @app.command()
@@ -245,7 +247,7 @@ def doctor(output: OutputFormat = Format.text) -> None:
     from dsbuild.builders import inspection
 
     found = inspection.doctor()
-    _print(output, found, lambda: console.print_doctor(found))
+    print_found(output, found, lambda: console.print_doctor(found))
 
 
 ModelsDir = Annotated[
@@ -260,7 +262,7 @@ def models_list(folder: ModelsDir = "", output: OutputFormat = Format.text) -> N
     from dsbuild.builders import inspection
 
     found = inspection.model_list(folder)
-    _print(output, found, lambda: console.print_models(found))
+    print_found(output, found, lambda: console.print_models(found))
 
 
 @models.command("show")
@@ -274,7 +276,7 @@ def models_show(
     from dsbuild.builders import inspection
 
     found = inspection.model_card(name, folder)
-    _print(output, found, lambda: console.print_model(found))
+    print_found(output, found, lambda: console.print_model(found))
 
 
 @models.command("pull")
@@ -288,7 +290,7 @@ def models_pull(
     from dsbuild.translate import fetching
 
     found = {"model": name, "folder": str(fetching.pull(name, revision=revision, models_dir=folder))}
-    _print(output, found, lambda: typer.echo(f"{name}: {found['folder']}"))
+    print_found(output, found, lambda: typer.echo(f"{name}: {found['folder']}"))
 
 
 @models.command("convert")
@@ -304,10 +306,11 @@ def models_convert(
 
     path = fetching.convert(name, quantization=quantization, revision=revision, models_dir=folder)
     found = {"model": name, "folder": str(path)}
-    _print(output, found, lambda: typer.echo(f"{name}: {path}"))
+    print_found(output, found, lambda: typer.echo(f"{name}: {path}"))
 
 
-def _print(output: Format, found: Any, show: Any) -> None:
+def print_found(output: Format, found: Any, show: Any) -> None:
+    """Print a result: for people by `show`, or as one JSON document."""
     if output is Format.json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
     else:
@@ -316,6 +319,8 @@ def _print(output: Format, found: Any, show: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command; an error that the user can mend is one line on standard error and exit code 2."""
+    import dsbuild.cli_filter  # noqa: F401  it adds its commands to the app
+
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -102,13 +102,15 @@ class BarReporter:
             self._progress.advance(self._task)
 
 
-def _console() -> Console:
+def new_console() -> Console:
+    """A console on standard output."""
     # Off a terminal lines must not be folded at 80 columns: they are read by programs and by the README check.
     console = Console()
     return console if console.is_terminal else Console(width=200)
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """A table without lines; a column named with # in front holds numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         numeric = name.startswith("#")
@@ -116,22 +118,23 @@ def _table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A number with separators, - for none."""
     return "-" if value is None else f"{value:,}"
 
 
 def print_summary(summary: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
     """Per language the rows and how they ended; then a few source/translation pairs; then where the release is."""
-    console = _console()
-    table = _table(
+    console = new_console()
+    table = new_table(
         "lang", "#in", "#kept", "#repaired", "#dropped", "#failed", "#segments", "#reused", "#tokens/s", "reasons"
     )
     for lang, row in summary["languages"].items():
-        reasons = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
+        reasons = ", ".join(f"{rule} {count:,}" for rule, count in row["reasons"].items()) or "-"
         table.add_row(
             lang,
             *(
-                _number(row[name])
+                number(row[name])
                 for name in ("in", "kept", "repaired", "dropped", "failed", "segments", "reused", "tokens_per_s")
             ),
             reasons,
@@ -148,18 +151,18 @@ def print_summary(summary: Mapping[str, Any], samples: Sequence[Mapping[str, str
 
 def print_plan(found: Mapping[str, Any]) -> None:
     """The plan: one line per step, with the reasons below."""
-    console = _console()
-    table = _table("step", "#units", "#done", "#to run", "#rows", "#bytes", "#seconds", "why", title=found["recipe"])
+    console = new_console()
+    table = new_table("step", "#units", "#done", "#to run", "#rows", "#bytes", "#seconds", "why", title=found["recipe"])
     for line in found["nodes"]:
         if line["waits_for"]:
             table.add_row(line["node"], "?", "?", "?", "?", "?", "?", f"after {', '.join(line['waits_for'])}")
             continue
         todo = line["n_units"] - line["n_done"]
         seconds = "-" if line["seconds"] is None else f"{line['seconds']:,.1f}"
-        why = "; ".join(f"{reason} ({number})" for reason, number in line["reasons"].items()) or "done"
+        why = "; ".join(f"{reason} ({count})" for reason, count in line["reasons"].items()) or "done"
         table.add_row(
             line["node"],
-            *(_number(value) for value in (line["n_units"], line["n_done"], todo, line["rows"], line["size_bytes"])),
+            *(number(value) for value in (line["n_units"], line["n_done"], todo, line["rows"], line["size_bytes"])),
             seconds,
             why,
         )
@@ -174,27 +177,27 @@ def print_plan(found: Mapping[str, Any]) -> None:
 
 def print_status(found: Mapping[str, Any]) -> None:
     """What a release holds."""
-    console = _console()
+    console = new_console()
     console.print(
         Text(f"{found['name']} {found['version']} (dsbuild {found['dsbuild']}): {found['state']}"), highlight=False
     )
-    table = _table("configuration", "split", "#rows", "#bytes")
+    table = new_table("configuration", "split", "#rows", "#bytes")
     for row in found["configs"]:
-        table.add_row(row["config"], row["split"], _number(row["rows"]), _number(row["size_bytes"]))
+        table.add_row(row["config"], row["split"], number(row["rows"]), number(row["size_bytes"]))
     console.print(table)
-    table = _table("lang", "table", "#in", "#kept", "#repaired", "#dropped", "#failed")
+    table = new_table("lang", "table", "#in", "#kept", "#repaired", "#dropped", "#failed")
     for row in found["accounting"]:
         table.add_row(
             row["lang"],
             row["table"],
-            *(_number(row.get(name)) for name in ("in", "kept", "repaired", "dropped", "failed")),
+            *(number(row.get(name)) for name in ("in", "kept", "repaired", "dropped", "failed")),
         )
     console.print(table)
 
 
 def print_explain(found: Mapping[str, Any]) -> None:
     """One row's story."""
-    console = _console()
+    console = new_console()
     for entry in found["rows"]:
         console.print(
             Text(f"{entry['lang']}-{entry['table']} {found['id']}: {entry['fate']}"), style="bold", highlight=False
@@ -216,7 +219,7 @@ def print_explain(found: Mapping[str, Any]) -> None:
 def _comparison(verdict: Mapping[str, Any]) -> str:
     if verdict["threshold"] is None:
         return ""
-    return f" ({verdict['value']:.4g} is not {verdict['op']} {verdict['threshold']:.4g}, {verdict['threshold_source']})"
+    return f" ({verdict['value']:.4g} {verdict['op']} {verdict['threshold']:.4g}, {verdict['threshold_source']})"
 
 
 def _detail(verdict: Mapping[str, Any]) -> str:
@@ -225,9 +228,9 @@ def _detail(verdict: Mapping[str, Any]) -> str:
 
 def print_verify(found: Mapping[str, Any]) -> None:
     """What was checked, and what is wrong."""
-    console = _console()
-    for name, number in found["checked"].items():
-        console.print(Text(f"{name}: {number:,}"), highlight=False)
+    console = new_console()
+    for name, count in found["checked"].items():
+        console.print(Text(f"{name}: {count:,}"), highlight=False)
     for problem in found["problems"]:
         console.print(Text(f"problem: {problem}"), style="bold red", highlight=False)
     console.print("not in order" if found["problems"] else "in order")
@@ -235,14 +238,14 @@ def print_verify(found: Mapping[str, Any]) -> None:
 
 def print_what_if(found: Mapping[str, Any]) -> None:
     """What other thresholds would do."""
-    console = _console()
-    table = _table("lang", "table", "#in", "#kept now", "#kept then", "#newly dropped", "#newly kept", "rules")
+    console = new_console()
+    table = new_table("lang", "table", "#in", "#kept now", "#kept then", "#newly dropped", "#newly kept", "rules")
     for row in found["tables"]:
-        rules = ", ".join(f"{rule} {number:,}" for rule, number in row["reasons"].items()) or "-"
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in row["reasons"].items()) or "-"
         table.add_row(
             row["lang"],
             row["table"],
-            *(_number(row[name]) for name in ("in", "kept", "kept_then", "newly_dropped", "newly_kept")),
+            *(number(row[name]) for name in ("in", "kept", "kept_then", "newly_dropped", "newly_kept")),
             rules,
         )
     console.print(table)
@@ -252,32 +255,32 @@ def print_what_if(found: Mapping[str, Any]) -> None:
 
 def print_listing(found: Sequence[Mapping[str, str]]) -> None:
     """Names with what each is."""
-    table = _table("name", "what it is")
+    table = new_table("name", "what it is")
     for row in found:
         table.add_row(Text(row["name"]), Text(row["about"]))
-    _console().print(table)
+    new_console().print(table)
 
 
 def print_doctor(found: Sequence[Mapping[str, str]]) -> None:
     """What works here."""
-    table = _table("what", "state", "detail")
+    table = new_table("what", "state", "detail")
     for row in found:
         table.add_row(row["what"], row["state"], Text(row["detail"]))
-    _console().print(table)
+    new_console().print(table)
 
 
 def print_models(found: Sequence[Mapping[str, Any]]) -> None:
     """Known models."""
-    table = _table("model", "family", "licence", "#GB", "languages", "here")
+    table = new_table("model", "family", "licence", "#GB", "languages", "here")
     for row in found:
         table.add_row(
             *(Text(str(row.get(name, "-"))) for name in ("name", "family", "license", "size_gb", "languages", "here"))
         )
-    _console().print(table)
+    new_console().print(table)
 
 
 def print_model(found: Mapping[str, Any]) -> None:
     """One model's card."""
-    console = _console()
+    console = new_console()
     for name, value in found.items():
         console.print(Text(f"{name}: {value}" if name != "card" else str(value)), highlight=False)

@@ -17,7 +17,7 @@ import yaml
 
 from dsbuild.errors import RecipeError, UnknownName
 
-Op = Literal[">", "<", "abs>", "is"]
+Op = Literal[">", ">=", "<", "abs>", "is"]
 Action = Literal["drop", "flag"]
 
 _FILE = Path(__file__).with_name("thresholds.yaml")
@@ -28,7 +28,7 @@ _GROUP = "bitext."
 class Rule:
     """A row fails the rule when its score in `column` stands in relation `op` to `value`; a null score passes.
 
-    op: ">", "<", "abs>" (absolute value), "is" (a boolean that is true; `value` is then None). action: drop or flag.
+    op: ">", ">=", "<", "abs>" (absolute value), "is" (a boolean that is true; `value` is then None). action: drop or flag.
     tables: where it applies; langs: to which target languages (None: all); source: where the threshold comes from.
     key: the name of its setting, "" if it has none; prior: whether the bound may only be narrowed; by_lang: default
     values of some target languages.
@@ -85,7 +85,7 @@ def load_thresholds(
         if key not in places:
             raise UnknownName("setting", name, [_GROUP + known for known in places])
         rule = rules[places[key]]
-        value = _number(name, raw)
+        value = threshold(name, raw)
         if rule.prior and not force and rule.value is not None and value > rule.value:
             raise RecipeError(
                 f"{_GROUP}{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
@@ -110,13 +110,13 @@ def decide(table: pa.Table, rules: Sequence[Rule]) -> Decision:
     for place, rule in enumerate(rules):
         if rule.column not in table.column_names:
             continue
-        scores = _scores(table[rule.column])
-        failed = np.flatnonzero(_fails(scores, rule))
+        column = scores(table[rule.column])
+        failed = np.flatnonzero(fails(column, rule))
         if rule.action == "drop":
             dropped[failed] = True
         rows.append(failed)
         places.append(np.full(len(failed), place))
-        values.append(scores[failed])
+        values.append(column[failed])
     if not rows:
         return Decision(pa.array(~dropped), ())
     row, place_of, value_of = np.concatenate(rows), np.concatenate(places), np.concatenate(values)
@@ -133,23 +133,27 @@ def decide(table: pa.Table, rules: Sequence[Rule]) -> Decision:
     return Decision(pa.array(~dropped), found)
 
 
-def _scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """A column as floats, NaN where it is null."""
     values: npt.NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     return values
 
 
-def _fails(scores: npt.NDArray[np.float64], rule: Rule) -> npt.NDArray[np.bool_]:
+def fails(column: npt.NDArray[np.float64], rule: Rule) -> npt.NDArray[np.bool_]:
+    """Which scores fail a rule."""
     # Comparisons with NaN are false, so a null score passes every rule.
     if rule.op == "is":
-        return scores > 0
+        return column > 0
     assert rule.value is not None
     if rule.op == "<":
-        return scores < rule.value
-    return (np.abs(scores) if rule.op == "abs>" else scores) > rule.value
+        return column < rule.value
+    if rule.op == ">=":
+        return column >= rule.value
+    return (np.abs(column) if rule.op == "abs>" else column) > rule.value
 
 
-def _number(name: str, raw: Any) -> float:
+def threshold(name: str, raw: Any) -> float:
+    """A setting's value as a number; `RecipeError` if it is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise RecipeError(f"{name}={raw!r}: a threshold is a number")
     try:

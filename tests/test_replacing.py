@@ -67,13 +67,13 @@ def test_errors_of_worker_processes_arrive_as_they_were(error) -> None:
 
 
 def test_what_a_release_says_of_paths_and_addresses(tmp_path) -> None:
-    from dsbuild.builders.draft import _public
+    from dsbuild.builders.parts import public
 
     (tmp_path / "model").mkdir()
-    assert _public(str(tmp_path / "model")) == "model"
-    assert _public("facebook/nllb-200-distilled-600M") == "facebook/nllb-200-distilled-600M"
-    assert _public("http://user:secret@host:8000/v1?key=secret") == "http://host:8000/v1"
-    assert _public("http://host:x/v1") == "http://host:x/v1"
+    assert public(str(tmp_path / "model")) == "model"
+    assert public("facebook/nllb-200-distilled-600M") == "facebook/nllb-200-distilled-600M"
+    assert public("http://user:secret@host:8000/v1?key=secret") == "http://host:8000/v1"
+    assert public("http://host:x/v1") == "http://host:x/v1"
 
 
 def test_what_if_with_a_section_for_a_value_is_one_line(tmp_path) -> None:

@@ -1,0 +1,98 @@
+"""The commands on filters: they parse, call and print like those of `dsbuild.cli`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from dsbuild.cli import (
+    STORE,
+    Executor,
+    Format,
+    Out,
+    OutputFormat,
+    Placement,
+    Settings,
+    StoreDir,
+    Workers,
+    app,
+    print_found,
+)
+
+_SOURCES = (
+    "What to read: jsonl:FILE, tsv:FILE, parquet:DIR, or a retrieval set: beir:DIR, msmarco[:DIR], msmarco-sample, robust04:DIR, "
+    "hf:ORG/NAME, irds:ID."
+)
+FilterSource = Annotated[str, typer.Option("--src", metavar="KIND:PATH", help=_SOURCES)]
+Lang = Annotated[
+    Optional[str],
+    typer.Option("--lang", metavar="auto|CODE", help="Language of the texts (BCP-47; en,hi for pairs), or auto to identify it."),
+]
+Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
+
+
+@app.command("filter")
+def filter_(
+    src: FilterSource,
+    profile: Annotated[str, typer.Option("--profile", metavar="document|sentence|query|pair", help="Kind of text: which filters.")],
+    lang: Lang = None,
+    recipe: Annotated[
+        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+    ] = None,
+    thresholds: Annotated[
+        Optional[str], typer.Option("--thresholds", metavar="default|fineweb2|FILE", help="Thresholds by language.")
+    ] = None,
+    limit: Limit = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compute all scores, drop nothing, and answer what each threshold would do.")
+    ] = False,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Filter texts by language, quality and duplicates: every row accounted for, every failed rule recorded.
+
+    Example: dsbuild filter --src jsonl:docs.jsonl --profile document --lang auto --set neardup.jaccard=0.8
+    """
+    from dsbuild import console, filter_console
+    from dsbuild.builders import build, dry_run as dry
+    from dsbuild.builders.filtered import FilterRecipe
+
+    given: dict[str, Any] = {
+        "source.src": src, "source.lang": lang, "source.limit": limit, "profile": profile, "thresholds": thresholds,
+    }  # fmt: skip
+    made = build.compose(recipe, given, settings or [], "filter")
+    assert isinstance(made, FilterRecipe)
+    reporter = console.reporter(sys.stderr)
+    if dry_run:
+        with reporter:
+            found = dry.dry_run(made, out, store, executor.value, workers, reporter)
+        print_found(output, found, lambda: filter_console.print_dry_run(found))
+        return
+    with reporter:
+        result = build.run_build(made, out, store, executor.value, workers, reporter)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, result.summary, lambda: filter_console.print_filter_summary(result.summary, result.samples))
+
+
+@app.command()
+def lid(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A text file, one text a line; - for standard input.")],
+    model: Annotated[
+        Optional[Path], typer.Option("--model", metavar="FILE", help="A fastText model with __label__xx labels [default: lid.176].")
+    ] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Identify the language of each line: label, score, script, agreement; no label where there is too little to say."""
+    from dsbuild import filter_console
+    from dsbuild.builders import identified
+
+    found = identified.identify_lines(file, model)
+    print_found(output, found, lambda: filter_console.print_identified(found))

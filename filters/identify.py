@@ -1,0 +1,90 @@
+"""The stage that says in what language each text is: it fills `lang`, or weighs the language that was said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsbuild.filters.data import checks_digest
+from dsbuild.stage import Result, Shard, Workspace
+
+UNKNOWN = "und"
+
+COLUMNS = {
+    "language_label": 'BCP-47 of the language that the text seems to be in; "" where there is too little to say',
+    "language_score": "the model's probability of that label, in [0, 1]",
+    "language_margin": "its lead over the second label",
+    "language_script": "the most frequent script, ISO 15924",
+    "language_agreement": "whether script and closed-class words agree with the label; null where they are silent",
+    "language_fit": "how well the text agrees with the language that was said, in [0, 1]; null: abstains, or none was said",
+}
+
+
+@dataclass(frozen=True)
+class IdentifyRows:
+    """Identify the language of each text; texts of three words or fewer get none.
+
+    text: the text column; lang: the language that the user said, "auto" to take what is found ("und" where nothing is), ""
+    to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx` labels, ""
+    for the shipped one; prefix: of the columns; data: digest of the model and the word lists.
+    """
+
+    text: str = "text"
+    lang: str = "auto"
+    target: str = "lang"
+    model: str = ""
+    prefix: str = "language"
+    data: str = field(default_factory=checks_digest)
+
+    name: ClassVar[str] = "identify"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows -> out: the rows with `target` and the columns of `COLUMNS`."""
+        from dsbuild.filters.language import LanguageId
+
+        rows: pa.Table = inputs["rows"]
+        texts = rows[self.text].to_pylist()
+        identify = LanguageId(Path(self.model) if self.model else None)
+        found = identify.identify(texts)
+        if self.lang == "auto":
+            langs = [one.label or UNKNOWN for one in found]
+        elif self.lang:
+            langs = [self.lang] * len(texts)
+        else:
+            langs = [lang or UNKNOWN for lang in rows[self.target].to_pylist()]
+        rows = _placed(rows, self.target, pa.array(langs, pa.string()), after=self.text)
+        columns = {
+            "label": pa.array([one.label for one in found], pa.string()),
+            "score": pa.array([one.score for one in found], pa.float64()),
+            "margin": pa.array([one.margin for one in found], pa.float64()),
+            "script": pa.array([one.script for one in found], pa.string()),
+            "agreement": pa.array([one.agreement for one in found], pa.bool_()),
+            "fit": self._fit(identify, texts, langs),
+        }
+        for name, values in columns.items():
+            rows = rows.append_column(f"{self.prefix}_{name}", values)
+        return Result({"out": [Shard(rows)]})
+
+    def _fit(self, identify: Any, texts: list[str], langs: list[str]) -> pa.Array:
+        """The evidence for the language that each row is said to be in."""
+        result: list[float | None] = [None] * len(texts)
+        if self.lang != "auto":
+            for lang in sorted(set(langs) - {UNKNOWN}):
+                places = [index for index, one in enumerate(langs) if one == lang]
+                scores = identify.evidence([texts[index] for index in places], lang).to_pylist()
+                for index, score in zip(places, scores, strict=True):
+                    result[index] = score
+        return pa.array(result, pa.float64())
+
+
+def _placed(rows: pa.Table, name: str, values: pa.Array, *, after: str) -> pa.Table:
+    field_ = pa.field(name, values.type, nullable=False)
+    if name in rows.column_names:
+        return rows.set_column(rows.column_names.index(name), field_, values)
+    return rows.add_column(rows.column_names.index(after) + 1, field_, values)

@@ -1,0 +1,74 @@
+"""The stage that scores texts: each filter adds its columns, none drops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from dsbuild.stage import Result, Shard, Workspace
+
+
+class RowScorer(Protocol):
+    """A filter of single texts: a frozen dataclass whose fields are its parameters.
+
+    `score` is pure and returns columns as long as `texts`, null where it abstains; `langs` are BCP-47, "und" where unknown.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def score(self, texts: pa.Array, langs: Sequence[str]) -> dict[str, pa.Array]:
+        """Score columns by name."""
+
+
+class PairScorer(Protocol):
+    """A filter of pairs of texts, otherwise like `RowScorer`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def score(self, a: pa.Array, b: pa.Array, lang_a: Sequence[str], lang_b: Sequence[str]) -> dict[str, pa.Array]:
+        """Score columns by name."""
+
+
+@dataclass(frozen=True)
+class ScoreRows:
+    """Add the columns of some filters to each row.
+
+    scorers: by group, in order; versions: theirs, so that a changed filter runs again; fields: the text column, or the two of a
+    pair; lang_columns: where the language of each field stands.
+    """
+
+    scorers: Mapping[str, Any]
+    versions: Mapping[str, int]
+    fields: tuple[str, ...] = ("text",)
+    lang_columns: tuple[str, ...] = ("lang",)
+
+    name: ClassVar[str] = "score"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    @classmethod
+    def of(
+        cls, scorers: Mapping[str, Any], fields: tuple[str, ...] = ("text",), lang_columns: tuple[str, ...] = ("lang",)
+    ) -> ScoreRows:
+        """The stage for some filters."""
+        return cls(scorers, {group: scorer.version for group, scorer in scorers.items()}, fields, lang_columns)
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows -> out: the rows with the score columns after their own."""
+        rows: pa.Table = inputs["rows"]
+        texts = [one_array(rows[name]) for name in self.fields]
+        langs = [rows[name].to_pylist() for name in self.lang_columns]
+        for scorer in self.scorers.values():
+            for name, values in scorer.score(*texts, *langs).items():
+                rows = rows.append_column(name, values)
+        return Result({"out": [Shard(rows)]})
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
