@@ -44,6 +44,7 @@ class _Rule:
     scored: int = 0
     values: list[Floats] = field(default_factory=list)
     others: list[Bools] = field(default_factory=list)
+    safe: list[Bools] = field(default_factory=list)
     below: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
     above: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
 
@@ -106,6 +107,7 @@ def _gather(
     dropping = np.array([rule.action == "drop" for rule in rules], np.bool_)
     total = failed[dropping].sum(axis=0) if dropping.any() else np.zeros(rows.num_rows, np.int64)
     before = np.zeros(rows.num_rows, np.bool_)
+    safe = np.asarray(rows["protected"].to_numpy(zero_copy_only=False), np.bool_)
     ids = rows[stream.id_column].to_pylist()
     order = np.fromiter((xxhash.xxh3_64_intdigest(row_id.encode()) for row_id in ids), np.uint64, len(ids))
     for place, rule in enumerate(rules):
@@ -114,14 +116,15 @@ def _gather(
         one.fails += int(fell.sum())
         one.scored += int(known.sum())
         if dropping[place]:
-            one.first += int((fell & ~before).sum())
-            one.sole += int((fell & (total == 1)).sum())
+            one.first += int((fell & ~before & ~safe).sum())
+            one.sole += int((fell & (total == 1) & ~safe).sum())
             before |= fell
         if rule.op != "is":
-            rest = (total - (fell & dropping[place])) == 0
+            rest = ((total - (fell & dropping[place])) == 0) | safe
             keep = known & (order % np.uint64(max(1, one.scored // _MAX_VALUES + 1)) == 0)
             one.values.append(columns[place][keep])
             one.others.append(rest[keep])
+            one.safe.append(safe[keep])
             _borderline(one, rows, stream, columns[place], known, order)
 
 
@@ -153,7 +156,7 @@ def _told(one: _Rule) -> dict[str, Any]:
     }  # fmt: skip
     if rule.op == "is" or not one.values:
         return told
-    values, others = np.concatenate(one.values), np.concatenate(one.others)
+    values, others, safe = (np.concatenate(parts) for parts in (one.values, one.others, one.safe))
     measured = np.abs(values) if rule.op == "abs>" else values
     if not len(measured):
         return told
@@ -161,7 +164,7 @@ def _told(one: _Rule) -> dict[str, Any]:
     for step in steps.tolist():
         passes = {"<": measured >= step, ">=": measured < step}.get(rule.op, measured <= step)
         told["sweep"].append(
-            {"threshold": step, "passes_share": float(passes.mean()), "kept_share": float((passes & others).mean())}
+            {"threshold": step, "passes_share": float(passes.mean()), "kept_share": float(((passes & others) | safe).mean())}
         )
     low, high = np.quantile(measured, [0.005, 0.995])
     low, high = min(float(low), rule.value), max(float(high), rule.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -214,7 +215,7 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
         "notes": notes(prepared, progress),
         "accounting": counted,
     }
-    facts["build_key"] = digest(str(facts))
+    facts["build_key"] = digest(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str))
     return facts
 
 

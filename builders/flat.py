@@ -318,11 +318,12 @@ def _by_row(block: Block) -> list[pa.Field]:
             continue
         for name, value in row.items() if isinstance(row, dict) else ():
             kind = pa.infer_type([value])
+            before = kinds.get(name, kind)
             try:
-                kinds[name] = kind if name not in kinds else _unified(kinds[name] or pa.null(), kind)
+                kinds[name] = None if before is None else _unified(before, kind)
             except (pa.ArrowInvalid, pa.ArrowTypeError):
                 kinds[name] = None
-    # A null-typed pair of disagreeing fields is told to the caller as two fields that cannot be unified.
+    # Rows that disagree are told to the caller as two fields that cannot be unified.
     return [
         entry
         for name, kind in kinds.items()

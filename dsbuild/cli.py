@@ -319,8 +319,6 @@ def print_found(output: Format, found: Any, show: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command; an error that the user can mend is one line on standard error and exit code 2."""
-    import dsbuild.cli_filter  # noqa: F401  it adds its commands to the app
-
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -338,6 +336,9 @@ def main() -> NoReturn:
         raise
     raise SystemExit(0)
 
+
+# Commands of other files join the app when it is complete.
+import dsbuild.cli_filter  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

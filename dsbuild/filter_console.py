@@ -38,7 +38,7 @@ def print_dry_run(found: Mapping[str, Any]) -> None:
             share = f"{100 * row['kept'] / row['in']:.1f}" if row["in"] else "-"
             table.add_row(lang, number(row["in"]), number(row["kept"]), share)
         console.print(table)
-        rules = new_table("rule", "threshold", "source", "#fails", "#first", "#only this one", "#would be kept at")
+        rules = new_table("rule", "threshold", "source", "#fails", "#first", "#only this one", "kept at other thresholds, before duplicates")
         for rule in stream["rules"]:
             sweep = ", ".join(f"{one['threshold']:.4g}: {100 * one['kept_share']:.1f} %" for one in rule["sweep"][1:-1:2])
             bound = "-" if rule["threshold"] is None else f"{rule['op']} {rule['threshold']:.4g}"

@@ -30,6 +30,13 @@ _ALIASES = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "no": "n
             "zh-SG": "zh-Hans", "zh-TW": "zh-Hant", "zh-HK": "zh-Hant", "ku": "kmr", "kok": "gom"}  # fmt: skip
 
 
+# Codes of ISO 639-3 that name a macrolanguage or a twin of the code in the table, as models write them.
+_TWINS = {"aka": "aka", "ara": "arb", "aym": "ayr", "aze": "azj", "ekk": "est", "fas": "pes", "ful": "fuv", "grn": "gug",
+          "kok": "gom", "kur": "kmr", "lav": "lvs", "mlg": "plt", "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob",
+          "ori": "ory", "orm": "gaz", "pus": "pbt", "que": "quy", "als": "sqi", "swa": "swh", "fil": "tgl", "uzb": "uzn",
+          "yid": "ydd", "zho": "cmn", "per": "pes", "chi": "cmn", "sro": "srd"}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One language in one writing system.
@@ -103,6 +110,33 @@ def find(label: str, scheme: Scheme) -> Language | None:
     return _by_label(scheme).get(label)
 
 
+def find_any(label: str) -> Language | None:
+    """The language that a label of any of the code systems names; None if no system knows it.
+
+    Tried in this order: BCP-47, NLLB/FLORES, ISO 639-3 with a script (GlotLID, FineWeb-2), ISO 639-3, lid.176, M2M-100. A leading
+    `__label__` is ignored. Where a script is written in several ways (`cmn_Hani`), the first in the table is meant.
+
+    >>> [find_any(label).code for label in ("__label__hin_Deva", "cmn_Hani", "zho_Hans", "srp_Latn", "nep", "sh")]
+    ['hi', 'zh-Hans', 'zh-Hans', 'sr-Latn', 'ne', 'sr-Latn']
+    """
+    found = find_all(label)
+    return found[0] if found else None
+
+
+def find_all(label: str) -> tuple[Language, ...]:
+    """Every language that the first code system to know a label may mean by it, in the order of the table.
+
+    >>> [language.code for language in find_all("cmn_Hani")], find_all("xx_Latn")
+    (['zh-Hans', 'zh-Hant'], ())
+    """
+    wanted = label.strip().removeprefix("__label__")
+    code = _spelled(wanted)
+    table = _table()
+    if "_" not in wanted and _ALIASES.get(code, code) in table:
+        return (table[_ALIASES.get(code, code)],)
+    return _by_any().get(wanted.lower(), ())
+
+
 def codes() -> list[str]:
     """All BCP-47 codes, sorted."""
     return sorted(_table())
@@ -137,4 +171,33 @@ def _by_label(scheme: Scheme) -> dict[str, Language]:
         label = str(getattr(language, scheme))
         if label:
             found.setdefault(label, language)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _by_any() -> dict[str, tuple[Language, ...]]:
+    """Languages by lower-case label: every label belongs to the first code system that has it."""
+    twins: dict[str, list[str]] = {}
+    for twin, code in _TWINS.items():
+        twins.setdefault(code, []).append(twin)
+    systems: list[dict[str, list[Language]]] = [{} for _ in range(6)]
+    for language in _table().values():
+        isos = [language.iso639_3, *twins.get(language.iso639_3, ())]
+        scripts = dict.fromkeys((*language.scripts, *language.unicode_scripts))
+        labels: tuple[list[str], ...] = (
+            [language.nllb],
+            [f"{iso}_{script}" for iso in isos[:1] for script in scripts],
+            [f"{iso}_{script}" for iso in isos[1:] for script in scripts],
+            isos,
+            [language.lid176],
+            [language.m2m100],
+        )
+        for system, names in zip(systems, labels, strict=True):
+            for name in names:
+                if name:
+                    system.setdefault(name.lower(), []).append(language)
+    found: dict[str, tuple[Language, ...]] = {}
+    for system in systems:
+        for name, meant in system.items():
+            found.setdefault(name, tuple(meant))
     return found

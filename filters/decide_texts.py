@@ -47,21 +47,25 @@ class DecideTexts:
         keep, failed = self.decide(rows)
         safe = self._protected(rows, inputs.get("qrels"))
         dropped = ~keep & ~safe
-        flags = [""] * rows.num_rows
-        ids, langs = rows[self.id_column].to_pylist(), rows[self.lang_column].to_pylist()
+        flags: dict[int, str] = {}
+        named = rows.select([self.id_column, self.lang_column]).take(pa.array(sorted({one.index for one in failed}), pa.int64()))
+        rows_of = dict(zip(sorted({one.index for one in failed}), named.to_pylist(), strict=True))
         verdicts = []
         for found in failed:
             outcome = "dropped" if dropped[found.index] and found.action == "drop" else "flagged"
-            if outcome == "flagged" and not flags[found.index]:
-                flags[found.index] = found.rule
+            if outcome == "flagged":
+                flags.setdefault(found.index, found.rule)
+            row = rows_of[found.index]
             verdicts.append(
-                verdict(self.table, langs[found.index], ids[found.index], self.name, outcome, found.rule, value=found.value, op=found.op,
+                verdict(self.table, row[self.lang_column], row[self.id_column], self.name, outcome, found.rule, value=found.value, op=found.op,
                         threshold=found.threshold, threshold_source=found.source, primary=found.primary)
             )  # fmt: skip
-        fates = pa.array(np.where(dropped, DROPPED, KEPT), pa.string())
+        fates = pc.if_else(pa.array(dropped), DROPPED, KEPT)
+        flag = np.full(rows.num_rows, "", object)
+        flag[list(flags)] = list(flags.values())
         out = rows.append_column(pa.field("protected", pa.bool_(), nullable=False), pa.array(safe))
         out = out.append_column(pa.field("fate", pa.string(), nullable=False), fates)
-        out = out.append_column(pa.field("flag", pa.string(), nullable=False), pa.array(flags, pa.string()))
+        out = out.append_column(pa.field("flag", pa.string(), nullable=False), pa.array(flag, pa.string()))
         n_dropped = int(dropped.sum())
         return Result({"out": [Shard(out)]}, verdicts, Counts(rows.num_rows, rows.num_rows - n_dropped, n_dropped))
 

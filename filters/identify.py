@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dsbuild.filters.data import checks_digest
+from dsbuild.filters.score_rows import one_array
 from dsbuild.stage import Result, Shard, Workspace
 
 UNKNOWN = "und"
@@ -30,13 +32,14 @@ class IdentifyRows:
 
     text: the text column; lang: the language that the user said, "auto" to take what is found ("und" where nothing is), ""
     to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx` labels, ""
-    for the shipped one; prefix: of the columns; data: digest of the model and the word lists.
+    for the shipped one; scored: whether the columns are wanted, or only `target`; prefix: of the columns; data: digest of the model and the word lists.
     """
 
     text: str = "text"
     lang: str = "auto"
     target: str = "lang"
     model: str = ""
+    scored: bool = True
     prefix: str = "language"
     data: str = field(default_factory=checks_digest)
 
@@ -49,6 +52,9 @@ class IdentifyRows:
         from dsbuild.filters.language import LanguageId
 
         rows: pa.Table = inputs["rows"]
+        if not self.scored and self.lang != "auto":
+            said = pa.repeat(pa.scalar(self.lang), rows.num_rows) if self.lang else _known(rows[self.target])
+            return Result({"out": [Shard(_placed(rows, self.target, said, after=self.text))]})
         texts = rows[self.text].to_pylist()
         identify = LanguageId(Path(self.model) if self.model else None)
         found = identify.identify(texts)
@@ -57,7 +63,7 @@ class IdentifyRows:
         elif self.lang:
             langs = [self.lang] * len(texts)
         else:
-            langs = [lang or UNKNOWN for lang in rows[self.target].to_pylist()]
+            langs = _known(rows[self.target]).to_pylist()
         rows = _placed(rows, self.target, pa.array(langs, pa.string()), after=self.text)
         columns = {
             "label": pa.array([one.label for one in found], pa.string()),
@@ -81,6 +87,11 @@ class IdentifyRows:
                 for index, score in zip(places, scores, strict=True):
                     result[index] = score
         return pa.array(result, pa.float64())
+
+
+def _known(column: pa.ChunkedArray) -> pa.Array:
+    """The languages that rows bring along, "und" for none."""
+    return one_array(pc.if_else(pc.equal(pc.fill_null(column, ""), ""), UNKNOWN, column))
 
 
 def _placed(rows: pa.Table, name: str, values: pa.Array, *, after: str) -> pa.Table:

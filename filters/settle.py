@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dsbuild.filters.decide_texts import DROPPED
 from dsbuild.filters.score_rows import one_array
@@ -41,27 +42,35 @@ class Settle:
         """rows, and what was found among them (`DUPLICATES`; inputs exact, near) -> out: the rows with their final fate."""
         rows: pa.Table = inputs["rows"]
         n_rows = rows.num_rows
-        fates = np.array(rows["fate"].to_pylist(), object)
-        keeper, jaccard = np.full(n_rows, None, object), np.full(n_rows, np.nan)
-        langs = rows[self.lang_column]
+        at = np.full(n_rows, -1)
+        keepers: list[pa.Array] = []
+        values: list[pa.Array] = []
         verdicts: list[dict[str, Any]] = []
+        held = 0
         for name in ("exact", "near"):
-            found: pa.Table = inputs.get(name)
+            found: pa.Table | None = inputs.get(name)
             if found is None or not found.num_rows:
                 continue
             places = found["row"].to_numpy()
-            fates[places] = DROPPED
-            keeper[places] = found["keeper"].to_pylist()
-            jaccard[places] = found["jaccard"].to_numpy()
+            at[places] = np.arange(held, held + len(places))
+            held += len(places)
+            keepers.append(one_array(found["keeper"]))
+            values.append(one_array(found["jaccard"]))
             bound, source = (self.jaccard, self.source) if name == "near" else (1.0, "definition")
+            langs = one_array(rows[self.lang_column]).take(one_array(found["row"])).to_pylist()
             verdicts += [
                 verdict(self.table, lang, row["id"], self.name, "dropped", _RULES[row["kind"]], value=row["jaccard"], op=">=", threshold=bound,
                         threshold_source=source, detail=row["keeper"])
-                for row, lang in zip(found.to_pylist(), one_array(langs).take(found["row"]).to_pylist(), strict=True)
+                for row, lang in zip(found.to_pylist(), langs, strict=True)
             ]  # fmt: skip
-        out = rows.append_column("duplicate_of", pa.array(keeper.tolist(), pa.string()))
-        out = out.append_column("duplicate_jaccard", pa.array(jaccard, pa.float64(), mask=np.isnan(jaccard)))
-        at = out.column_names.index("fate")
-        out = out.set_column(at, out.schema.field(at), pa.array(fates.tolist(), pa.string()))
-        n_dropped = int((fates == DROPPED).sum())
+        gone = pa.array(at >= 0)
+        place = pa.array(at, mask=at < 0)
+        fates = pc.if_else(gone, DROPPED, one_array(rows["fate"]))
+        keeper = pa.concat_arrays(keepers) if keepers else pa.array([], pa.string())
+        value = pa.concat_arrays(values) if values else pa.array([], pa.float64())
+        out = rows.append_column("duplicate_of", keeper.take(place))
+        out = out.append_column("duplicate_jaccard", value.take(place))
+        column = out.column_names.index("fate")
+        out = out.set_column(column, out.schema.field(column), fates)
+        n_dropped = pc.sum(pc.equal(fates, DROPPED)).as_py() or 0
         return Result({"out": [Shard(out)]}, verdicts, Counts(n_rows, n_rows - n_dropped, n_dropped))

@@ -1,0 +1,215 @@
+"""`dsbuild filter` from a file to a release: every number counted again without dsbuild."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.small_set import DOCS, QUERIES, cli, digests, rows, write_set
+
+EN = [
+    "The mill stands where the stream leaves the valley, and its wheel has turned there for two hundred years without a stop.",
+    "Bakers rise at three in the morning so that bread is ready when the first workers of the day walk past the shop.",
+    "A lighthouse keeper writes down the wind, the sea and every ship that passes, four times a day and twice at night.",
+    "Bees tell each other where flowers are by a dance whose angle and length give the direction and the distance.",
+]
+HI = [
+    "नदी के किनारे बसा यह गाँव हर साल बाढ़ से बचने के लिए अपने घर ऊँची ज़मीन पर बनाता है और नावें तैयार रखता है।",
+    "सुबह होते ही मंडी में सब्ज़ियों की गाड़ियाँ आने लगती हैं और शहर के दुकानदार अपने लिए ताज़ा माल चुन लेते हैं।",
+]
+ROWS: list[dict[str, Any]] = [
+    *({"id": f"en{n}", "text": text, "site": "a"} for n, text in enumerate(EN)),
+    *({"id": f"hi{n}", "text": text, "site": "b"} for n, text in enumerate(HI)),
+    {"id": "twin", "text": EN[0], "site": "c"},
+    {"id": "near", "text": EN[1].replace("three in", "four in"), "site": "c"},
+    {"id": "digits", "text": "12 34 56 78 90 12 34", "site": "c"},
+    {"id": "blank", "text": "", "site": "c"},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filtered")
+    (folder / "docs.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
+    return folder
+
+
+def arguments(folder: Path, *more: object, out: str = "out") -> list[object]:
+    return [
+        "filter", "--src", f"jsonl:{folder / 'docs.jsonl'}", "--profile", "sentence", "--lang", "auto", "--out", folder / out,
+        "--store", folder / "store", *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def release(folder: Path) -> Path:
+    code, out, err = cli(*arguments(folder))
+    assert (code, "release:" in out) == (0, True), err
+    return folder / "out"
+
+
+def test_every_row_ends_once_and_where_it_should(release: Path) -> None:
+    kept = {row["doc_id"]: row for path in ("en-documents/*", "hi-documents/*", "und-documents/*") for row in rows(release, path)}
+    lost = {row["doc_id"]: row for row in rows(release, "dropped/*-documents-*")}
+    assert kept.keys() == {"en0", "en1", "en2", "en3", "hi0", "hi1"}
+    assert lost.keys() == {"twin", "near", "digits", "blank"}
+    assert len(kept) + len(lost) == len(ROWS)
+    texts = {row["id"]: (row["text"], row["site"]) for row in ROWS}
+    assert {key: (row["text"], row["site"]) for key, row in {**kept, **lost}.items()} == texts
+    assert (lost["twin"]["duplicate_of"], lost["twin"]["duplicate_jaccard"]) == ("en0", 1.0)
+    assert lost["near"]["duplicate_of"] == "en1"
+    assert 0.8 <= lost["near"]["duplicate_jaccard"] < 1
+
+
+def test_the_accounting_is_what_the_files_hold(release: Path) -> None:
+    manifest = json.loads((release / "manifest.json").read_text("utf-8"))
+    for lang, tables in manifest["accounting"].items():
+        row = tables["documents"]
+        assert row["kept"] == len(rows(release, f"{lang}-documents/*"))
+        assert row["dropped"] == len(rows(release, f"dropped/{lang}-documents-*"))
+        assert row["in"] == row["kept"] + row["dropped"] + row["failed"]
+        assert sum(row["reasons"].values()) == row["dropped"]
+    assert sum(tables["documents"]["in"] for tables in manifest["accounting"].values()) == len(ROWS)
+
+
+def test_every_dropped_row_has_its_rules(release: Path) -> None:
+    verdicts = rows(release, "dropped/verdicts-*")
+    by_row: dict[str, Counter[str]] = {}
+    for row in verdicts:
+        assert row["value"] is not None and row["threshold"] is not None and row["threshold_source"]
+        by_row.setdefault(row["id"], Counter())[row["rule"]] += 1
+    assert set(by_row) == {"twin", "near", "digits", "blank"}
+    assert {"length.empty", "length.many_digits"} <= set(by_row["digits"])
+
+
+def test_a_release_is_in_order_and_opens(release: Path) -> None:
+    from datasets import load_dataset
+
+    assert cli("verify", release)[0] == 0
+    code, out, _ = cli("explain", release, "--id", "near")
+    assert code == 0 and "near_duplicate" in out and "en1" in out
+    found = load_dataset(str(release), "hi-documents", split="documents", cache_dir=str(release.parent / "cache"))
+    assert sorted(found["doc_id"]) == ["hi0", "hi1"]
+
+
+def test_the_same_bytes_wherever_and_however_often_it_runs(folder: Path, release: Path) -> None:
+    before = digests(release)
+    assert cli(*arguments(folder))[0] == 0
+    assert digests(release) == before
+    other = folder / "other-store"
+    for executor in ("in-process", "datatrove"):
+        code, _, err = cli(*arguments(folder, "--executor", executor, "--store", other / executor, out=executor))
+        assert code == 0, err
+        assert digests(folder / executor) == before
+
+
+def test_json_names_reasons(folder: Path) -> None:
+    code, out, _ = cli(*arguments(folder, "--format", "json", "--set", "neardup.jaccard=0.99", out="strict"))
+    found = json.loads(out)
+    assert code == 0
+    assert found["languages"]["en"] == {"in": 6, "kept": 5, "dropped": 1, "failed": 0, "reasons": {"exact_duplicate": 1}}
+
+
+def test_a_dry_run_answers_and_writes_no_release(folder: Path, release: Path) -> None:
+    code, out, err = cli(*arguments(folder, "--dry-run", "--format", "json", out="dry"))
+    assert code == 0, err
+    assert sorted(path.name for path in (folder / "dry").iterdir()) == ["report.html", "report.json"]
+    (table,) = json.loads(out)["tables"]
+    assert {lang: row["kept"] for lang, row in table["languages"].items()} == {"en": 4, "hi": 2, "und": 0}
+    digits = next(rule for rule in table["rules"] if rule["rule"] == "length.many_digits")
+    share = {row["id"]: sum(c.isdigit() for c in row["text"]) / max(1, len(row["text"].replace(" ", ""))) for row in ROWS}
+    assert digits["fails"] == sum(value > 0.5 for value in share.values())
+    assert digits["above"][0]["id"] == "digits"
+    page = (folder / "dry/report.html").read_text("utf-8")
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+
+
+def test_texts_of_strangers_stay_text_in_the_report(tmp_path: Path) -> None:
+    evil = {"id": "x", "text": "<script>alert(1)</script> " + EN[0]}
+    (tmp_path / "docs.jsonl").write_text(json.dumps(evil) + "\n", "utf-8")
+    assert cli(*arguments(tmp_path, "--dry-run", out="dry"))[0] == 0
+    page = (tmp_path / "dry/report.html").read_text("utf-8")
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+
+
+def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
+    code, out, err = cli("what-if", release, "--set", "neardup.jaccard=0.99", "--format", "json")
+    assert code == 0, err
+    english = next(row for row in json.loads(out)["tables"] if row["lang"] == "en")
+    assert (english["kept"], english["kept_then"], english["newly_kept"]) == (4, 5, 1)
+    code, out, _ = cli(
+        "what-if", release, "--set", "length.min_letters=0", "--set", "length.max_digit_share=1", "--set", "length.min_letter_share=0", "--format", "json"
+    )  # fmt: skip
+    found = json.loads(out)
+    assert next(row for row in found["tables"] if row["lang"] == "und")["kept_then"] == 2
+    assert any("not scored downstream" in note for note in found["notes"])
+    assert cli("what-if", release, "--set", "neardup.jaccard=0.5")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--set", "gophr.min_words=3"], "Did you mean 'gopher'"),
+        (["--set", "gopher.min_words=3"], "not among the filters"),
+        (["--set", "length.min_leters=3"], "Did you mean 'length.min_letters'"),
+        (["--set", "length.min_letters=many"], "a threshold is a number"),
+        (["--set", "neardup.unit=graphs"], "Did you mean 'graphemes'"),
+        (["--set", "neardup.jaccard=1.5"], "at most 1"),
+        (["--set", "exact.keeper=longst"], "Did you mean 'longest'"),
+        (["--lang", "hindi"], "Did you mean 'hi'"),
+        (["--profile", "documents"], "Did you mean 'document'"),
+        (["--thresholds", "finewob"], "neither default, fineweb2 nor a file"),
+        (["--set", "language.model=README.md"], "README.md"),
+        (["--set", "length.min_letters=100000"], "every one of the 10 rows would be dropped, 10 of them first by length.empty"),
+    ],
+)
+def test_bad_settings_are_one_line(folder: Path, more: list[str], words: str) -> None:
+    code, _, err = cli(*arguments(folder, *more, out="bad"))
+    assert (code, err.count("\n")) == (2, 1), err
+    assert words in err
+    assert not (folder / "bad").exists()
+
+
+def test_no_language_is_assumed(folder: Path) -> None:
+    code, _, err = cli("filter", "--src", f"jsonl:{folder / 'docs.jsonl'}", "--profile", "sentence", "--out", folder / "bad")
+    assert code == 2 and "--lang auto" in err
+
+
+def test_ids_stand_once(tmp_path: Path) -> None:
+    twice = [{"id": "a", "text": EN[0]}, {"id": "a", "text": EN[1]}]
+    (tmp_path / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in twice), "utf-8")
+    code, _, err = cli(*arguments(tmp_path))
+    assert code == 2 and "'a' is there twice, rows 1 and 2" in err
+
+
+def test_judgements_of_a_duplicate_go_to_its_keeper(tmp_path: Path) -> None:
+    copies = [*DOCS, ("copy", DOCS[0][1], DOCS[0][2])]
+    first, query = DOCS[0][0], next(iter(QUERIES))
+    source = write_set(tmp_path / "set", copies, qrels={"train": [(query, first, 1), (query, "copy", 2)]})
+    code, _, err = cli(
+        "filter", "--src", f"beir:{source}", "--profile", "sentence", "--lang", "en", "--out", tmp_path / "out", "--store", tmp_path / "store",
+        "--set", "filters=[exact]",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "copy" not in {row["doc_id"] for row in rows(tmp_path / "out", "en-corpus/*")}
+    assert [(row["query_id"], row["doc_id"], row["relevance"]) for row in rows(tmp_path / "out", "en-qrels/*")] == [(query, first, 2)]
+    merged = [row for row in rows(tmp_path / "out", "dropped/verdicts-*") if row["outcome"] == "merged"]
+    assert [(row["id"], row["detail"]) for row in merged] == [(f"{query}\tcopy", first)]
+    assert cli("verify", tmp_path / "out")[0] == 0
+
+
+def test_judged_rows_of_an_evaluation_set_are_never_dropped(tmp_path: Path) -> None:
+    copies = [*DOCS, ("copy", DOCS[0][1], DOCS[0][2])]
+    query = next(iter(QUERIES))
+    source = write_set(tmp_path / "set", copies, qrels={"test": [(query, DOCS[0][0], 1), (query, "copy", 2)]})
+    code, _, err = cli(
+        "filter", "--src", f"beir:{source}", "--profile", "document", "--lang", "en", "--out", tmp_path / "out", "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert code == 0, err
+    kept = {row["doc_id"]: row for row in rows(tmp_path / "out", "en-corpus/*")}
+    assert kept.keys() == {DOCS[0][0], "copy"}
+    assert kept["copy"]["flag"] == "gopher.too_short"
