@@ -96,3 +96,27 @@ def lid(
 
     found = identified.identify_lines(file, model)
     print_found(output, found, lambda: filter_console.print_identified(found))
+
+
+@app.command()
+def calibrate(
+    src: Annotated[str, typer.Option("--src", metavar="KIND:PATH", help="Trusted texts: jsonl:FILE, tsv:FILE or parquet:DIR.")],
+    lang: Annotated[str, typer.Option("--lang", metavar="CODE", help="Their language, BCP-47.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the thresholds are written (JSON).")],
+    drop: Annotated[
+        str, typer.Option("--drop", metavar="5%", help="Share of the trusted texts that a rule may fail.")
+    ] = "5%",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the bootstrap.")] = 1,
+    text: Annotated[Optional[str], typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Learn a language's thresholds from texts that are known to be good, with sample sizes and intervals.
+
+    Example: dsbuild calibrate --src jsonl:trusted.jsonl --lang hi --out hi.json, then dsbuild filter ... --thresholds hi.json
+    """
+    from dsbuild import filter_console
+    from dsbuild.builders import build, calibrated
+
+    columns = {"text": text} if text else {}
+    found = calibrated.calibrate_source(src, lang, out, drop=build.share(drop), columns=columns, seed=seed)
+    print_found(output, found, lambda: filter_console.print_calibration(found))

@@ -54,3 +54,14 @@ def print_identified(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         agreement = {True: "agrees", False: "disagrees", None: "-"}[row["agreement"]]
         print("\t".join((row["label"] or "-", f"{row['score']:.3f}", row["script"] or "-", agreement)))
+
+
+def print_calibration(found: Mapping[str, Any]) -> None:
+    """Each threshold with what it rests on."""
+    console = new_console()
+    table = new_table("setting", "#threshold", "#low", "#high", "#values", "from", title=f"{found['lang']}: {found['texts']:,} texts")
+    for key, entry in found["thresholds"].items():
+        bounds = ("-" if entry[name] is None else f"{entry[name]:.4g}" for name in ("low", "high"))
+        table.add_row(key, f"{entry['value']:.4g}", *bounds, number(entry["n"]), entry["source"])
+    console.print(table)
+    console.print(Text(f"thresholds: {found['out']}"), highlight=False)

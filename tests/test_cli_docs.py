@@ -55,7 +55,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
 def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
     command = ALL[path]
     assert command.help
-    assert command.help.strip().endswith((".", "mini"))
+    assert command.help.strip().splitlines()[0].endswith(".")
     assert all(one.help and one.help.strip() for one in options(command)), [one.name for one in options(command)]
     code, out, _ = cli(*path, "--help")
     assert code == 0

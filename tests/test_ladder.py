@@ -103,6 +103,8 @@ def test_rungs_that_would_ask_the_same_again_are_left_out() -> None:
     steps = ladder()
     assert steps.attempts("beam", ["short text"]) == [None]
     assert steps.attempts("split", ["short text"]) == [None]
+    assert steps.attempts("split", ["one clause, and another one, and a third"], [True]) == [None]
+    assert steps.attempts("split", ["one clause, and another one, and a third"], [False]) != [None]
     assert steps.attempts("plain", ["short text"]) == [None]
 
 

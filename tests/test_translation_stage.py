@@ -87,7 +87,7 @@ def run(
     folder: Path, texts: Sequence[str], key: str = "k", engine: dict[str, Any] | None = None, **more: Any
 ) -> pa.Table:
     stage = TranslateSegments("en", "hi", EngineChoice("talker", engine or {}), HARD, **more)
-    segments = pa.table([list(range(len(texts))), list(texts)], schema=UNIQUE)
+    segments = pa.table([list(range(len(texts))), list(texts), [False] * len(texts)], schema=UNIQUE)
     folder.mkdir(exist_ok=True)
     result = stage.run({"segments": segments}, Workspace(key, folder, folder))
     (shard,) = result.outputs["out"]
@@ -214,7 +214,7 @@ def test_a_fallback_of_the_same_engine_with_another_model(tmp_path: Path, known:
 def test_only_what_the_engine_says_now_is_measured(tmp_path: Path) -> None:
     run(tmp_path, TEXTS[:4], "before")
     stage = TranslateSegments("en", "hi", EngineChoice("talker"), HARD)
-    segments = pa.table([[0, 1, 2], [TEXTS[0], TEXTS[5], "the long hill"]], schema=UNIQUE)
+    segments = pa.table([[0, 1, 2], [TEXTS[0], TEXTS[5], "the long hill"], [False] * 3], schema=UNIQUE)
     measured = stage.run({"segments": segments}, Workspace("now", tmp_path, tmp_path)).measured
     assert (measured["remembered"], measured["tgt_tokens"], measured["src_tokens"]) == (1, 5 + 1, 6 + 3)
 

@@ -2,7 +2,7 @@
 
 first   protected items masked, too long texts split until they fit;
 beam    the same with the engine's next beam size;
-split   cut into clauses and around protected items, which are then copied as they are;
+split   cut into clauses and around protected items, which are then copied as they are (never a whole row such as a query);
 plain   the text as it is, nothing masked.
 
 A rung is a pure function of the text and the engine, so a resumed run climbs the same way.
@@ -71,14 +71,15 @@ class Ladder:
         self.protects = protects
         self.terms = terms
 
-    def attempts(self, rung: str, texts: Sequence[str]) -> list[Attempt | None]:
-        """One attempt per text, None where the rung would put the same question again."""
+    def attempts(self, rung: str, texts: Sequence[str], whole: Sequence[bool] = ()) -> list[Attempt | None]:
+        """One attempt per text, None where the rung would put the same question again, or cut a text that is `whole` (none, if not said)."""
         if rung == "beam":
             if not self.capabilities.beams:
                 return [None] * len(texts)
             return [*self._whole(texts, beam=self.capabilities.beams[0], masked=True)]
         if rung == "split":
-            return [self._split(text) for text in texts]
+            kept = whole or [False] * len(texts)
+            return [None if uncut else self._split(text) for text, uncut in zip(texts, kept, strict=True)]
         if rung == "plain":
             return [
                 attempt if self.items(text) else None

@@ -21,6 +21,7 @@ from dsbuild.translate.recall import Entry, TranslationMemory
 # `rung` says where a text came from: 0 to 3, the engine's rungs of the retry ladder (first, beam, split, plain); 4 to 7, those of the
 # fallback; 8, from none: it failed on all.
 RUNG_FAILED = 2 * len(RUNGS)
+_SPLIT = RUNGS.index("split")
 
 TRANSLATED = pa.schema(
     [
@@ -64,12 +65,13 @@ class TranslateSegments:
     fallback: EngineChoice | None = None
 
     name: ClassVar[str] = "translate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """segments (`UNIQUE`) -> out (`TRANSLATED`), row by row."""
         texts: list[str] = inputs["segments"]["text"].to_pylist()
+        whole: list[bool] = inputs["segments"]["whole"].to_pylist()
         entries: dict[int, Entry] = {}
         failures: dict[int, Outcome] = {}
         n_remembered = n_src = n_tgt = 0
@@ -82,12 +84,12 @@ class TranslateSegments:
                 )
                 todo = [index for index in range(len(texts)) if index not in entries]
                 climb = _Climb(self, engine, journal, f"{place} {engine.name}")
-                known = climb.remembered(memory, [texts[index] for index in todo])
+                known = climb.remembered(memory, [texts[index] for index in todo], [whole[index] for index in todo])
                 entries |= {todo[index]: _on_rung(entry, place) for index, entry in known.items()}
                 n_remembered += len(known)
                 todo = [index for index in todo if index not in entries]
                 started = time.perf_counter()
-                fresh, failures = climb.translate(texts, todo)
+                fresh, failures = climb.translate(texts, whole, todo)
                 seconds += time.perf_counter() - started
                 memory.add((texts[index], entry) for index, entry in fresh.items())
                 entries |= {index: _on_rung(entry, place) for index, entry in fresh.items()}
@@ -150,21 +152,30 @@ class _Climb:
             protects=protects, terms=stage.terms,
         )  # fmt: skip
 
-    def remembered(self, memory: TranslationMemory, texts: list[str]) -> dict[int, Entry]:
-        """What the memory knows, as it was when the unit was begun: a resumed unit must form the same batches."""
+    def remembered(self, memory: TranslationMemory, texts: list[str], whole: list[bool]) -> dict[int, Entry]:
+        """What the memory knows, as it was when the unit was begun: a resumed unit must form the same batches.
+
+        What was translated in pieces is not taken for a text that may not be cut.
+        """
         key = f"{self.label}/memory"
         if key not in self.journal.entries:
-            self.journal.add(key, [[index, *entry] for index, entry in sorted(memory.lookup(texts).items())])
+            found = sorted(memory.lookup(texts).items())
+            self.journal.add(
+                key, [[index, *entry] for index, entry in found if not (whole[index] and entry[5] == _SPLIT)]
+            )
         return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
 
-    def translate(self, texts: Sequence[str], todo: list[int]) -> tuple[dict[int, Entry], dict[int, Outcome]]:
+    def translate(
+        self, texts: Sequence[str], whole: Sequence[bool], todo: list[int]
+    ) -> tuple[dict[int, Entry], dict[int, Outcome]]:
         """Entries of what was translated, and the first outcome of what failed on every rung."""
         fresh: dict[int, Entry] = {}
         failed: dict[int, Outcome] = {}
         for number, rung in enumerate(RUNGS):
             if not todo:
                 break
-            attempts = dict(zip(todo, self.ladder.attempts(rung, [texts[index] for index in todo]), strict=True))
+            made = self.ladder.attempts(rung, [texts[index] for index in todo], [whole[index] for index in todo])
+            attempts = dict(zip(todo, made, strict=True))
             asked = {index: attempt for index, attempt in attempts.items() if attempt is not None}
             for index, answered in self._ask(rung, asked):
                 outcome = self.ladder.judge(texts[index], asked[index], answered)

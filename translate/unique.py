@@ -21,7 +21,15 @@ from dsbuild.files import disk_error
 from dsbuild.parquet import read, reslice
 from dsbuild.stage import UNIT_SEGMENTS, Result, Shard, Shards, Workspace
 
-UNIQUE = pa.schema([pa.field("uid", pa.int64(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+UNIQUE = pa.schema(
+    [
+        pa.field("uid", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field(
+            "whole", pa.bool_(), nullable=False
+        ),  # it is a whole row of a table whose rows are never cut (a query)
+    ]
+)
 UIDS = pa.schema([pa.field("uid", pa.int64(), nullable=False)])
 
 _BUCKETS = 64
@@ -37,12 +45,14 @@ class UniqueSegments:
 
     Outputs: `out` (`UNIQUE`, shards of `unit_segments` rows) and one output per input table with the uid of each of its
     segments (`UIDS`), shard by shard like the input; the facts of these name under "needs" the `out` shards they refer to.
+    whole: tables whose rows may not be cut; a text that stands in one of them, and elsewhere too, is whole.
     """
 
     unit_segments: int = UNIT_SEGMENTS
+    whole: tuple[str, ...] = ()
 
     name: ClassVar[str] = "unique"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -53,7 +63,8 @@ class UniqueSegments:
         try:
             borders = _spill_hashes(ordered, scratch)
             firsts = _Firsts(int(borders[-1]))
-            _find_firsts(scratch, borders, firsts)
+            owners = [name in self.whole for name, group in paths.items() for _ in group]
+            _find_firsts(scratch, borders, firsts, np.array(owners, np.bool_))
         except OSError as error:
             raise disk_error(scratch, error) from error
         firsts.freeze()
@@ -69,9 +80,11 @@ class UniqueSegments:
             uid = 0
             for shard, path in enumerate(paths):
                 texts = read(path, ["text"])["text"]
-                mask = firsts.contains(np.arange(borders[shard], borders[shard + 1], dtype=np.uint64))
+                places = np.arange(borders[shard], borders[shard + 1], dtype=np.uint64)
+                mask = firsts.contains(places)
                 chosen = texts.filter(pa.array(mask))
-                yield pa.table([pa.array(np.arange(uid, uid + len(chosen))), chosen], schema=UNIQUE)
+                whole = firsts.is_whole(places[mask])
+                yield pa.table([pa.array(np.arange(uid, uid + len(chosen))), chosen, pa.array(whole)], schema=UNIQUE)
                 uid += len(chosen)
 
         yield from (Shard(table) for table in reslice(fresh(), self.unit_segments))
@@ -111,8 +124,11 @@ def _spill_hashes(paths: list[Path], scratch: Path) -> Positions:
     return borders
 
 
-def _find_firsts(scratch: Path, borders: Positions, firsts: _Firsts) -> None:
-    """Sort each bucket; write (position, first position of the same text) to the shard that holds the position."""
+def _find_firsts(scratch: Path, borders: Positions, firsts: _Firsts, whole: npt.NDArray[np.bool_]) -> None:
+    """Sort each bucket; write (position, first position of the same text) to the shard that holds the position.
+
+    whole: for each shard whether its texts may not be cut.
+    """
     for number in range(_BUCKETS):
         path = scratch / f"bucket-{number}"
         if not path.exists():
@@ -125,6 +141,9 @@ def _find_firsts(scratch: Path, borders: Positions, firsts: _Firsts) -> None:
         pairs["position"] = records["position"]
         pairs["first"] = records["position"][np.flatnonzero(fresh)[np.cumsum(fresh) - 1]]
         firsts.add(records["position"][fresh])
+        if whole.any():
+            owner = np.searchsorted(borders, records["position"], "right") - 1
+            firsts.add_whole(records["position"][fresh][np.logical_or.reduceat(whole[owner], np.flatnonzero(fresh))])
         pairs.sort(order="position")
         edges = np.searchsorted(pairs["position"], borders)
         for shard in np.flatnonzero(edges[1:] > edges[:-1]):
@@ -139,15 +158,21 @@ def _append(path: Path, records: npt.NDArray[Any]) -> None:
 
 
 class _Firsts:
-    """A set of positions as one bit each, with the number of members below any position."""
+    """A set of positions as one bit each, with the number of members below any position; `whole` is a subset."""
 
     def __init__(self, n_positions: int) -> None:
         self.words = np.zeros(n_positions // 64 + 1, np.uint64)
+        self.whole = np.zeros(0, np.uint64)
         self.before = np.zeros(0, np.int64)
         self.total = 0
 
     def add(self, positions: Positions) -> None:
         np.bitwise_or.at(self.words, positions >> np.uint64(6), np.uint64(1) << (positions & np.uint64(63)))
+
+    def add_whole(self, positions: Positions) -> None:
+        if not len(self.whole):
+            self.whole = np.zeros_like(self.words)
+        np.bitwise_or.at(self.whole, positions >> np.uint64(6), np.uint64(1) << (positions & np.uint64(63)))
 
     def freeze(self) -> None:
         counts = np.bitwise_count(self.words).astype(np.int64)
@@ -155,10 +180,16 @@ class _Firsts:
         self.total = int(counts.sum())
 
     def contains(self, positions: Positions) -> npt.NDArray[np.bool_]:
-        bits = self.words[positions >> np.uint64(6)] >> (positions & np.uint64(63)) & np.uint64(1)
-        return np.asarray(bits, np.bool_)
+        return _bits(self.words, positions)
+
+    def is_whole(self, positions: Positions) -> npt.NDArray[np.bool_]:
+        return _bits(self.whole, positions) if len(self.whole) else np.zeros(len(positions), np.bool_)
 
     def rank(self, positions: Positions) -> npt.NDArray[np.int64]:
         below = (np.uint64(1) << (positions & np.uint64(63))) - np.uint64(1)
         words = positions >> np.uint64(6)
         return np.asarray(self.before[words] + np.bitwise_count(self.words[words] & below), np.int64)
+
+
+def _bits(words: Positions, positions: Positions) -> npt.NDArray[np.bool_]:
+    return np.asarray(words[positions >> np.uint64(6)] >> (positions & np.uint64(63)) & np.uint64(1), np.bool_)

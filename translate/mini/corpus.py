@@ -68,13 +68,12 @@ def read_handwritten(folder: Path = HERE) -> tuple[list[Group], list[Group]]:
     by_file = {
         path.stem.rpartition("-")[2]: list(read_table(path, "hand")) for path in sorted(folder.glob("handwritten-*.tsv"))
     }
-    groups = [group for held_by in by_file.values() for group in held_by]
-    ordered = sorted(
-        (group for name in MEASURED_FILES for group in by_file.get(name, ())), key=lambda group: digest(group.en)
-    )
+    measuring = [group for name in MEASURED_FILES for group in by_file.get(name, ())]
+    ordered = sorted(measuring, key=lambda group: digest(group.en))
     held = {key(group.en) for group in ordered[: min(N_HELD_OUT, len(ordered) // 5)]}
+    groups = [group for of_file in by_file.values() for group in of_file]
     return [group for group in groups if key(group.en) not in held], [
-        group for group in groups if key(group.en) in held
+        group for group in measuring if key(group.en) in held
     ]
 
 

@@ -1,0 +1,178 @@
+"""The draft release of a set that was split or checked for contamination: which rows go where, and the numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import dsbuild
+from dsbuild import languages, parquet, release
+from dsbuild.builders.opened import Opened, OpenTable, facts_of
+from dsbuild.builders.parts import Mask, Rows, parts_of, stage_facts, verdict_part
+from dsbuild.cards.card import render_card
+from dsbuild.graph import Input, Node, Progress
+from dsbuild.stage import digest
+from dsbuild.tables import SCHEMAS
+
+_INTERNAL = ("split", "fate")
+
+Accounting = dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A finished build. final: where the rows of each table, by its key, have their fate; recipe: as it may be shown."""
+
+    recipe: Mapping[str, Any]
+    title: str
+    opened: Opened
+    nodes: Sequence[Node]
+    final: Mapping[str, Input]
+    progress: Progress
+
+    def paths(self, table: OpenTable) -> list[Path]:
+        """The shards of a table."""
+        return [shard.path for shard in self.progress.shards(self.final[table.key])]
+
+    def langs(self, table: OpenTable) -> list[str]:
+        """The languages of its rows; of a pair both, joined by a dash."""
+        if table.lang:
+            return [table.lang]
+        found: set[str] = set()
+        for path in self.paths(table):
+            found |= set(pc.unique(_lang_of(parquet.read(path, list(table.lang_columns)), table)).to_pylist())
+        return sorted(found)
+
+
+def write(
+    draft: Draft, out: Path, findings: Mapping[str, Any], notes: Sequence[str], more: Sequence[release.Part] = ()
+) -> dict[str, Any]:
+    """Write the draft release to `out`; returns its manifest. more: further parts, such as evidence."""
+    counted = accounting(draft)
+    facts: dict[str, Any] = {
+        "name": draft.title, "version": "0.0.0-draft", "dsbuild": dsbuild.__version__, "recipe": dict(draft.recipe),
+        "source": facts_of(draft.opened), "engines": dict(draft.opened.engines), "languages": {lang: {"name": _name(lang)} for lang in counted},
+        "stages": stage_facts(draft.nodes, draft.progress), "findings": dict(findings), "notes": list(notes), "accounting": counted,
+    }  # fmt: skip
+    facts["build_key"] = digest(str(facts))
+    parts = itertools.chain(
+        *(_parts(draft, table) for table in draft.opened.tables), more, [verdict_part(draft.progress)]
+    )
+    return release.write(out, parts, facts, render_card)
+
+
+def _lang_of(rows: pa.Table, table: OpenTable) -> pa.ChunkedArray:
+    columns = [rows[name] for name in table.lang_columns]
+    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "-")
+
+
+def _mask(table: OpenTable, lang: str, kept: bool) -> Mask:
+    """Which rows are of a language and were kept, or lost. A table that was only read keeps all."""
+
+    def inside(rows: pa.Table) -> pa.ChunkedArray:
+        everything = pa.chunked_array([pa.repeat(True, rows.num_rows)])
+        mine = everything if table.lang else pc.equal(_lang_of(rows, table), lang)
+        staying = pc.equal(rows["fate"], "kept") if "fate" in rows.column_names else everything
+        return pc.and_(mine, staying if kept else pc.invert(staying))
+
+    return inside
+
+
+def _parts(draft: Draft, table: OpenTable) -> Iterator[release.Part]:
+    paths = draft.paths(table)
+    found = pq.read_schema(paths[0])
+    for lang in draft.langs(table):
+        kept, lost = Rows(paths, _mask(table, lang, True)), Rows(paths, _mask(table, lang, False))
+        yield from parts_of(kept, lang, table.table, _schema(found, table))
+        number = sum(lost.splits(table.table).values()) if table.table != "qrels" else 0
+        if number:
+            yield release.Part("dropped", f"{lang}-{table.table}", _schema(found, table, ("fate",)), number, lost)
+
+
+def _schema(found: pa.Schema, table: OpenTable, extra: tuple[str, ...] = ()) -> pa.Schema:
+    """The canonical columns that the rows have, then the source's own and those that the build adds."""
+    canonical = [column for column in SCHEMAS[table.table] if column.name in found.names and column.name != "split"]
+    names = {column.name for column in canonical}
+    others = [
+        column
+        for column in found
+        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
+    ]
+    return pa.schema([*canonical, *others])
+
+
+def accounting(draft: Draft) -> Accounting:
+    """Per language and table: rows in, kept (and in which split), dropped, and why."""
+    result: Accounting = defaultdict(dict)
+    for table in draft.opened.tables:
+        counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        for path in draft.paths(table):
+            names = [name for name in pq.read_schema(path).names if name in ("split", "fate", *table.lang_columns)]
+            rows = parquet.read(path, names)
+            n_rows = rows.num_rows
+            lang = pa.chunked_array([pa.repeat(table.lang, n_rows)]) if table.lang else _lang_of(rows, table)
+            fate = rows["fate"] if "fate" in names else pa.chunked_array([pa.repeat("kept", n_rows)])
+            whole = pa.chunked_array([pa.repeat(table.table, n_rows)])
+            split = rows["split"].cast(pa.string()) if "split" in names else whole
+            grouped = pa.table({"lang": lang, "fate": fate, "split": split}).group_by(["lang", "fate", "split"])
+            for one in grouped.aggregate([([], "count_all")]).to_pylist():
+                counts[one["lang"]][one["fate"], one["split"]] += one["count_all"]
+        reasons, repaired = _reasons(draft, table)
+        for lang in sorted(counts):
+            rows_of = counts[lang]
+            kept = {split: number for (fate, split), number in sorted(rows_of.items()) if fate == "kept"}
+            total = rows_of.total()
+            lost = total - sum(kept.values())
+            if table.table == "qrels":
+                result[lang]["qrels"] = {
+                    "in": total,
+                    "kept": total - lost,
+                    "orphaned": lost,
+                    "merged": 0,
+                    "splits": kept,
+                }
+                continue
+            result[lang][table.table] = {
+                "in": total, "kept": total - lost, "repaired": repaired[lang], "dropped": lost, "failed": 0, "splits": kept,
+                "reasons": dict(sorted(reasons[lang].items())),
+            }  # fmt: skip
+    return dict(result)
+
+
+def _reasons(draft: Draft, table: OpenTable) -> tuple[dict[str, Counter[str]], Counter[str]]:
+    """The first rule of each lost row, and the rows that were changed, by language."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    repaired: Counter[str] = Counter()
+    node = draft.final[table.key].node
+    for record, path in zip(draft.progress.done[node], draft.paths(table), strict=False):
+        if not record.verdicts.rows or table.table == "qrels":
+            continue
+        verdicts = parquet.read(
+            draft.progress.store.path(record.key, record.verdicts.file), ["id", "outcome", "rule", "primary"]
+        )
+        verdicts = verdicts.filter(verdicts["primary"])
+        id_column = SCHEMAS[table.table].names[0]
+        rows = parquet.read(path, [id_column, *table.lang_columns])
+        langs = _lang_of(rows, table).take(pc.index_in(verdicts["id"], rows[id_column])).to_pylist()
+        for outcome, rule, lang in zip(
+            verdicts["outcome"].to_pylist(), verdicts["rule"].to_pylist(), langs, strict=True
+        ):
+            lang = table.lang or lang
+            if outcome == "dropped":
+                found[lang][rule] += 1
+            elif outcome == "repaired":
+                repaired[lang] += 1
+    return found, repaired
+
+
+def _name(code: str) -> str:
+    parts = [languages.get(part).name if part in languages.codes() else part for part in code.split("-")]
+    return languages.get(code).name if code in languages.codes() else " - ".join(parts)

@@ -1,0 +1,48 @@
+"""The stage that fills `lang`, or weighs the language that was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from dsbuild.filters.identify import COLUMNS, IdentifyRows
+from dsbuild.stage import Workspace
+
+TEXTS = [
+    "The baker opens the shop before the sun is up.",
+    "दुकानदार सुबह सूरज निकलने से पहले दुकान खोलता है।",
+    "ok",
+    "",
+]
+
+
+def run(stage: IdentifyRows, **columns: list[str]) -> pa.Table:
+    rows = pa.table({"doc_id": ["a", "b", "c", "d"], "text": TEXTS, **columns})
+    (shard,) = stage.run({"rows": rows}, Workspace("k", Path(), Path())).outputs["out"]
+    return shard.table
+
+
+def test_what_is_found_becomes_the_language_and_short_texts_get_none() -> None:
+    out = run(IdentifyRows())
+    assert out["lang"].to_pylist() == ["en", "hi", "und", "und"]
+    assert set(COLUMNS) <= set(out.column_names)
+    assert out["language_fit"].to_pylist() == [None] * 4
+
+
+def test_a_said_language_is_weighed() -> None:
+    out = run(IdentifyRows(lang="en"))
+    assert out["lang"].to_pylist() == ["en"] * 4
+    good, bad, *silent = out["language_fit"].to_pylist()
+    assert good > 0.5 > bad
+    assert silent == [None, None]
+
+
+def test_the_column_that_rows_bring_is_taken() -> None:
+    out = run(IdentifyRows(lang=""), lang=["en", "en", "", "mr"])
+    assert out["lang"].to_pylist() == ["en", "en", "und", "mr"]
+
+
+def test_without_scores_only_the_language_is_placed() -> None:
+    out = run(IdentifyRows(lang="en", scored=False))
+    assert out.column_names == ["doc_id", "text", "lang"]
