@@ -23,7 +23,10 @@ from dsbuild.store import Store
 DEFAULT_ENGINE = "ctranslate2"
 
 Recipe = TranslateRecipe | FilterRecipe
-_KINDS: Mapping[str, type[TranslateRecipe] | type[FilterRecipe]] = {"translate": TranslateRecipe, "filter": FilterRecipe}
+_KINDS: Mapping[str, type[TranslateRecipe] | type[FilterRecipe]] = {
+    "translate": TranslateRecipe,
+    "filter": FilterRecipe,
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,12 @@ def plan_build(recipe: Recipe, store: Path) -> dict[str, Any]:
 
     prepared = prepare_build(recipe, store)
     lines = run.plan(prepared.nodes, Store(store), recipe.title())
-    plan: dict[str, Any] = {"recipe": recipe.title(), "nodes": [asdict(line) for line in lines], "terms": {}, "advice": []}
+    plan: dict[str, Any] = {
+        "recipe": recipe.title(),
+        "nodes": [asdict(line) for line in lines],
+        "terms": {},
+        "advice": [],
+    }
     if isinstance(prepared, Prepared):
         chosen = prepared.recipe.engine
         plan["terms"] = {name: asdict(terms) for name, terms in prepared.terms.items()}

@@ -16,7 +16,9 @@ from dsbuild.errors import SourceError
 _MAX_ROWS = 200_000
 
 
-def calibrate_source(src: str, lang: str, out: Path, *, drop: float, columns: dict[str, str], seed: int) -> dict[str, Any]:
+def calibrate_source(
+    src: str, lang: str, out: Path, *, drop: float, columns: dict[str, str], seed: int
+) -> dict[str, Any]:
     """Learn thresholds from the first 200,000 texts of a table and write them to `out`; the texts are trusted to be good ones."""
     from dsbuild.filters.calibration import calibrate
 

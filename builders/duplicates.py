@@ -44,7 +44,14 @@ def duplicate_nodes(
         near = near_of({key: value for key, value in said.items() if key not in ("keeper", "score")})
     table = stream.table
     rows = Input(f"decide.{table}")
-    sign = SignRows(stream.id_column, stream.fields, near=near, policy=policy, score_column=str(said.get("score", "")), protected=protected)
+    sign = SignRows(
+        stream.id_column,
+        stream.fields,
+        near=near,
+        policy=policy,
+        score_column=str(said.get("score", "")),
+        protected=protected,
+    )
     nodes = [
         Node(f"sign.{table}", sign, {"rows": rows}),
         Node(f"exact.{table}", FindExact(), {"keys": Input(f"sign.{table}", "keys", "all")}),

@@ -44,7 +44,9 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
             tables.append({"lang": lang, "table": table, **counts})
     notes = ["From stored scores; no filter was run."]
     if unsearched:
-        notes.append(f"{unsearched:,} rows that would be kept were dropped before duplicates were looked for: not scored downstream.")
+        notes.append(
+            f"{unsearched:,} rows that would be kept were dropped before duplicates were looked for: not scored downstream."
+        )
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
@@ -62,7 +64,9 @@ def _stage(table: str, groups: Sequence[str], recipe: Mapping[str, Any], values:
         settings[group] = {key: threshold(f"{group}.{key}", value) for key, value in own.items()}
     thresholds = recipe.get("thresholds", DEFAULT_THRESHOLDS)
     if thresholds not in (DEFAULT_THRESHOLDS, "fineweb2"):
-        raise RecipeError(f"what-if: the release was decided with the calibration {thresholds!r}; run the filter again with it")
+        raise RecipeError(
+            f"what-if: the release was decided with the calibration {thresholds!r}; run the filter again with it"
+        )
     return DecideTexts(
         table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_column=_LANG_COLUMNS.get(table, "lang")
     )  # fmt: skip
@@ -87,11 +91,15 @@ def _jaccard(said: Any, recipe: Mapping[str, Any]) -> float | None:
     wanted = threshold("neardup.jaccard", said["jaccard"])
     searched = float(recipe.get(_NEAR, {}).get("jaccard", 0.8))
     if wanted < searched:
-        raise RecipeError(f"neardup.jaccard={wanted:g}: pairs below {searched:g} were not looked for; run the filter again")
+        raise RecipeError(
+            f"neardup.jaccard={wanted:g}: pairs below {searched:g} were not looked for; run the filter again"
+        )
     return wanted
 
 
-def _again(folder: Path, lang: str, table: str, stage: DecideTexts, jaccard: float | None) -> tuple[dict[str, Any], int]:
+def _again(
+    folder: Path, lang: str, table: str, stage: DecideTexts, jaccard: float | None
+) -> tuple[dict[str, Any], int]:
     before = kept_then = dropped = newly_kept = unsearched = total = 0
     reasons: Counter[str] = Counter()
     for rows, was_kept in _rows(folder, lang, table):

@@ -232,10 +232,16 @@ def _stream_nodes(
         prefix = "language" if len(langs) == 1 else f"language_{column[-1]}"
         model = str(options.get("language", {}).get("model", ""))
         nodes.append(
-            Node(f"identify.{table}.{column}", IdentifyRows(text, lang, column, model, "language" in stream.groups, prefix), {"rows": rows})
+            Node(
+                f"identify.{table}.{column}",
+                IdentifyRows(text, lang, column, model, "language" in stream.groups, prefix),
+                {"rows": rows},
+            )
         )
         rows = Input(nodes[-1].name)
-    scorers = scorers_of([group for group in stream.groups if group in SCORERS.names() and group != "language"], options)
+    scorers = scorers_of(
+        [group for group in stream.groups if group in SCORERS.names() and group != "language"], options
+    )
     nodes.append(Node(f"score.{table}", ScoreRows.of(scorers, stream.texts, stream.lang_columns), {"rows": rows}))
     by_row = tuple(group for group in stream.groups if group in SCORERS.names())
     decide = DecideTexts(

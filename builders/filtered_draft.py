@@ -18,7 +18,9 @@ import dsbuild
 from dsbuild import languages, parquet, release
 from dsbuild.builders.filtered import PreparedFilter, Stream
 from dsbuild.builders.parts import Rows, parts_of, public_recipe, stage_facts, verdict_part
+from dsbuild.builders.threshold_facts import threshold_facts
 from dsbuild.cards.card import render_card
+from dsbuild.cards.threshold_report import render_report
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import digest
@@ -42,7 +44,10 @@ def write_filtered(out: Path, prepared: PreparedFilter, progress: Progress) -> d
         _untouched_parts(prepared, progress),
         [verdict_part(progress)],
     )
-    return release.write(out, parts, facts, render_card)
+    report = render_report(threshold_facts(prepared, progress))
+    return release.write(
+        out, parts, facts, lambda manifest, written: {**render_card(manifest, written), "report.html": report}
+    )
 
 
 def refuse_nothing(prepared: PreparedFilter, counted: Accounting) -> None:
@@ -106,7 +111,9 @@ def _table_parts(
         yield from parts_of(Rows(by_lang[lang], stays), lang, stream.table, _schema(found, stream))
         if row["dropped"]:
             lost = Rows(by_lang[lang], goes, lost=True)
-            yield release.Part("dropped", f"{lang}-{stream.table}", _schema(found, stream, ("fate",)), row["dropped"], lost)
+            yield release.Part(
+                "dropped", f"{lang}-{stream.table}", _schema(found, stream, ("fate",)), row["dropped"], lost
+            )
 
 
 def _qrels_parts(prepared: PreparedFilter, progress: Progress) -> Iterator[release.Part]:
@@ -137,7 +144,11 @@ def _schema(found: pa.Schema, stream: Stream, extra: tuple[str, ...] = ()) -> pa
     """The canonical columns that the rows have, then the source's own and the scores; what only the build needs is left out."""
     canonical = [column for column in _canonical(stream.table) if column.name in found.names]
     names = {column.name for column in canonical}
-    others = [column for column in found if column.name not in names and (column.name not in _INTERNAL or column.name in extra)]
+    others = [
+        column
+        for column in found
+        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
+    ]
     return pa.schema([*canonical, *others])
 
 
@@ -199,7 +210,7 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
     for stream in prepared.streams:
         for node in prepared.nodes:
             if node.name in (f"exact.{stream.table}", f"neardup.{stream.table}"):
-                found[node.name] = [dict(record.facts) for record in progress.done[node.name]][0]
+                found[node.name] = next(dict(record.facts) for record in progress.done[node.name])
     langs = {lang: {"name": _name(lang)} for lang in counted}
     facts = {
         "name": prepared.recipe.title(),
@@ -234,7 +245,8 @@ def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:
             facts = record.facts
             found.append(
                 f"near duplicates of {stream.table}: Jaccard >= {facts['jaccard']:g} verified exactly; "
-                f"{facts['bands']} bands of {facts['rows_a_band']} hashes, expected to miss {facts['expected_miss']:.2%} of the pairs at that similarity"
+                f"{facts['bands']} bands of {facts['rows_a_band']} hashes, "
+                f"expected to miss {facts['expected_miss']:.2%} of the pairs at that similarity"
             )
     return found
 
@@ -264,7 +276,9 @@ def samples(folder: Path, prepared: PreparedFilter) -> list[Mapping[str, str]]:
     wanted = [rule for rule, _ in reasons.most_common(N_SAMPLES)]
     found: dict[str, dict[str, Any]] = {}
     for shard in release.read_part(folder, "dropped/verdicts-"):
-        dropped = shard.filter(pc.and_(pc.equal(shard["outcome"], "dropped"), pc.is_in(shard["rule"], pa.array(wanted, pa.string()))))
+        dropped = shard.filter(
+            pc.and_(pc.equal(shard["outcome"], "dropped"), pc.is_in(shard["rule"], pa.array(wanted, pa.string())))
+        )
         for rule in wanted:
             if rule not in found and (rows := dropped.filter(pc.equal(dropped["rule"], rule)).slice(0, 1).to_pylist()):
                 found[rule] = rows[0]
@@ -273,8 +287,23 @@ def samples(folder: Path, prepared: PreparedFilter) -> list[Mapping[str, str]]:
         if rule in found:
             row = found[rule]
             text = _text_of(folder, prepared, row)
-            value = "" if row["value"] is None else f"{row['value']:.4g} {row['op']} {row['threshold']:.4g}" if row["threshold"] is not None else ""
-            shown.append({"id": row["id"], "lang": row["lang"], "rule": rule, "value": value, "text": text, "keeper": row["detail"]})
+            value = (
+                ""
+                if row["value"] is None
+                else f"{row['value']:.4g} {row['op']} {row['threshold']:.4g}"
+                if row["threshold"] is not None
+                else ""
+            )
+            shown.append(
+                {
+                    "id": row["id"],
+                    "lang": row["lang"],
+                    "rule": rule,
+                    "value": value,
+                    "text": text,
+                    "keeper": row["detail"],
+                }
+            )
     return shown
 
 

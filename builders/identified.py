@@ -31,5 +31,7 @@ def identify_lines(path: Path, model: Path | None) -> list[dict[str, Any]]:
     identify = LanguageId(model)
     found = []
     for start in range(0, len(lines), _BLOCK):
-        found += [asdict(one) for one in identify.identify([line.rstrip("\r") for line in lines[start : start + _BLOCK]])]
+        found += [
+            asdict(one) for one in identify.identify([line.rstrip("\r") for line in lines[start : start + _BLOCK]])
+        ]
     return found

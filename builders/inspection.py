@@ -220,7 +220,7 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
     from dsbuild.builders import SOURCES, recipes
-    from dsbuild.filters import FILTERS
+    from dsbuild.filters import ABOUT, FILTERS
     from dsbuild.translate import ENGINES
 
     registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS}
@@ -234,6 +234,10 @@ def listing(kind: str) -> list[dict[str, str]]:
     if kind not in registries:
         raise UnknownName("kind of names", kind, _KINDS)
     registry = registries[kind]
+    if kind == "filters":
+        return [
+            {"name": name, "about": ABOUT.get(name) or _first_line(registry.get(name))} for name in registry.names()
+        ]
     return [{"name": name, "about": _first_line(registry.get(name))} for name in registry.names()]
 
 

@@ -103,11 +103,14 @@ def split(
             progress,
         )
         manifest = write(draft, folder, facts, _notes(recipe, facts, _remarks(progress)))
-    return {
-        "release": str(folder), "findings": facts, "notes": manifest["notes"],
-        "languages": {lang: {table: row["splits"] | {"dropped": row["in"] - row["kept"]} for table, row in tables.items() if table != "corpus"}
-                      for lang, tables in manifest["accounting"].items()},
-    }  # fmt: skip
+    languages: dict[str, dict[str, dict[str, int]]] = {}
+    for name, tables in manifest["accounting"].items():
+        languages[name] = {}
+        for table, row in tables.items():
+            if "corpus" not in row["splits"]:
+                kept = {part: row["splits"][part] for part in (*SPLITS, *row["splits"]) if part in row["splits"]}
+                languages[name][table] = kept | {"dropped": row["in"] - row["kept"]}
+    return {"release": str(folder), "findings": facts, "notes": manifest["notes"], "languages": languages}
 
 
 def _folder(out: Path | None, title: str) -> Path:

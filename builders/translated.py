@@ -205,7 +205,11 @@ def _nodes(
         stage = SegmentRows(facts.lang, FIELDS[table], unit if table == "corpus" else "passage")
         nodes.append(Node(f"segment.{table}", stage, {"rows": text_of[table]}))
     nodes.append(
-        Node("unique", UniqueSegments(whole=("queries",)), {table: Input(f"segment.{table}", how="all") for table in recipe.tables()})
+        Node(
+            "unique",
+            UniqueSegments(whole=("queries",)),
+            {table: Input(f"segment.{table}", how="all") for table in recipe.tables()},
+        )
     )
     model = {name: dict(engine.fingerprint()) for name, engine in engines.items()}
     for lang in recipe.langs:

@@ -98,7 +98,9 @@ def _accounting(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             if sum(row["reasons"].values()) != row["dropped"] + row["failed"]:
                 yield f"{lang}-{table}: reasons add up to {sum(row['reasons'].values())}, not to the rows lost"
             kept = sum(shard.num_rows for shard in release.read_part(folder, f"{lang}-{table}/", [ID_COLUMNS[table]]))
-            gone = sum(shard.num_rows for shard in release.read_part(folder, f"dropped/{lang}-{table}-", [ID_COLUMNS[table]]))
+            gone = sum(
+                shard.num_rows for shard in release.read_part(folder, f"dropped/{lang}-{table}-", [ID_COLUMNS[table]])
+            )
             lost = row["dropped"] + row["failed"]
             if (kept, gone) != (row["kept"], lost):
                 yield f"{lang}-{table}: {kept} rows kept and {gone} lost in the files, {row['kept']} and {lost} in the manifest"

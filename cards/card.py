@@ -20,7 +20,9 @@ _HUB_LICENSES = {
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
           (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
 
-_TEMPLATES = {"translate": "card.md.jinja", "filter": "filtered.md.jinja"}
+_TEMPLATES = {
+    "translate": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja", "contamination": "contamination.md.jinja",
+}  # fmt: skip
 _ORIGINS = {"machine": "machine translations", "human": "human translations"}
 
 
@@ -102,7 +104,11 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
     hub_license = license_name if license_name in _HUB_LICENSES else "other"
     total = sum(one.part.n_rows for one in written if one.part.config)
     translated = bool(manifest["engines"])
-    codes = [part for lang in manifest["languages"] for part in (lang.split("-") if not translated else [_hub_language(lang)])]
+    codes = [
+        part
+        for lang in manifest["languages"]
+        for part in (lang.split("-") if not translated else [_hub_language(lang)])
+    ]
     data = DatasetCardData(
         language=[code for code in dict.fromkeys(codes) if code.islower() and code not in ("und", "mul")],
         license=hub_license,

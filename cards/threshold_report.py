@@ -67,7 +67,9 @@ def histogram(rule: Mapping[str, Any]) -> str:
     nudge = 4 if anchor == "start" else -4
     parts.append(f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{_WIDTH - _LEFT}" y2="{base}"/>')
     parts.append(f'<line class="bound" x1="{at:.1f}" y1="2" x2="{at:.1f}" y2="{base}"/>')
-    parts.append(f'<text x="{at + nudge:.1f}" y="12" text-anchor="{anchor}">fails {rule["op"].replace("<", "&lt;").replace(">", "&gt;")} {short(rule["threshold"])}</text>')
+    parts.append(
+        f'<text x="{at + nudge:.1f}" y="12" text-anchor="{anchor}">fails {rule["op"].replace("<", "&lt;").replace(">", "&gt;")} {short(rule["threshold"])}</text>'
+    )
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{short(low)}</text>')
     parts.append(f'<text x="{_WIDTH - _LEFT}" y="{_HEIGHT - 6}" text-anchor="end">{short(high)}</text></svg>')
     return "".join(parts)

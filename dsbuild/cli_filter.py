@@ -29,7 +29,9 @@ _SOURCES = (
 FilterSource = Annotated[str, typer.Option("--src", metavar="KIND:PATH", help=_SOURCES)]
 Lang = Annotated[
     Optional[str],
-    typer.Option("--lang", metavar="auto|CODE", help="Language of the texts (BCP-47; en,hi for pairs), or auto to identify it."),
+    typer.Option(
+        "--lang", metavar="auto|CODE", help="Language of the texts (BCP-47; en,hi for pairs), or auto to identify it."
+    ),
 ]
 Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
 
@@ -37,7 +39,9 @@ Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, hel
 @app.command("filter")
 def filter_(
     src: FilterSource,
-    profile: Annotated[str, typer.Option("--profile", metavar="document|sentence|query|pair", help="Kind of text: which filters.")],
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="document|sentence|query|pair", help="Kind of text: which filters.")
+    ],
     lang: Lang = None,
     recipe: Annotated[
         Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
@@ -52,7 +56,8 @@ def filter_(
     store: StoreDir = STORE,
     settings: Settings = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compute all scores, drop nothing, and answer what each threshold would do.")
+        bool,
+        typer.Option("--dry-run", help="Compute all scores, drop nothing, and answer what each threshold would do."),
     ] = False,
     output: OutputFormat = Format.text,
 ) -> None:
@@ -61,7 +66,8 @@ def filter_(
     Example: dsbuild filter --src jsonl:docs.jsonl --profile document --lang auto --set neardup.jaccard=0.8
     """
     from dsbuild import console, filter_console
-    from dsbuild.builders import build, dry_run as dry
+    from dsbuild.builders import build
+    from dsbuild.builders import dry_run as dry
     from dsbuild.builders.filtered import FilterRecipe
 
     given: dict[str, Any] = {
@@ -86,7 +92,8 @@ def filter_(
 def lid(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A text file, one text a line; - for standard input.")],
     model: Annotated[
-        Optional[Path], typer.Option("--model", metavar="FILE", help="A fastText model with __label__xx labels [default: lid.176].")
+        Optional[Path],
+        typer.Option("--model", metavar="FILE", help="A fastText model with __label__xx labels [default: lid.176]."),
     ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
@@ -100,14 +107,18 @@ def lid(
 
 @app.command()
 def calibrate(
-    src: Annotated[str, typer.Option("--src", metavar="KIND:PATH", help="Trusted texts: jsonl:FILE, tsv:FILE or parquet:DIR.")],
+    src: Annotated[
+        str, typer.Option("--src", metavar="KIND:PATH", help="Trusted texts: jsonl:FILE, tsv:FILE or parquet:DIR.")
+    ],
     lang: Annotated[str, typer.Option("--lang", metavar="CODE", help="Their language, BCP-47.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the thresholds are written (JSON).")],
     drop: Annotated[
         str, typer.Option("--drop", metavar="5%", help="Share of the trusted texts that a rule may fail.")
     ] = "5%",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the bootstrap.")] = 1,
-    text: Annotated[Optional[str], typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")] = None,
+    text: Annotated[
+        Optional[str], typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")
+    ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
     """Learn a language's thresholds from texts that are known to be good, with sample sizes and intervals.

@@ -23,7 +23,9 @@ def print_filter_summary(summary: Mapping[str, Any], samples: Sequence[Mapping[s
         console.print()
         value = f" ({sample['value']})" if sample["value"] else ""
         keeper = f", kept: {sample['keeper']}" if sample["keeper"] else ""
-        console.print(Text(f"{sample['rule']}{value}: {sample['id']} [{sample['lang']}]{keeper}"), style="bold", highlight=False)
+        console.print(
+            Text(f"{sample['rule']}{value}: {sample['id']} [{sample['lang']}]{keeper}"), style="bold", highlight=False
+        )
         console.print(Text(f"  {sample['text']}"), highlight=False)
     console.print()
     console.print(Text(f"release: {summary['release']}"), highlight=False)
@@ -38,12 +40,28 @@ def print_dry_run(found: Mapping[str, Any]) -> None:
             share = f"{100 * row['kept'] / row['in']:.1f}" if row["in"] else "-"
             table.add_row(lang, number(row["in"]), number(row["kept"]), share)
         console.print(table)
-        rules = new_table("rule", "threshold", "source", "#fails", "#first", "#only this one", "kept at other thresholds, before duplicates")
+        rules = new_table(
+            "rule",
+            "threshold",
+            "source",
+            "#fails",
+            "#first",
+            "#only this one",
+            "kept at other thresholds, before duplicates",
+        )
         for rule in stream["rules"]:
-            sweep = ", ".join(f"{one['threshold']:.4g}: {100 * one['kept_share']:.1f} %" for one in rule["sweep"][1:-1:2])
+            sweep = ", ".join(
+                f"{one['threshold']:.4g}: {100 * one['kept_share']:.1f} %" for one in rule["sweep"][1:-1:2]
+            )
             bound = "-" if rule["threshold"] is None else f"{rule['op']} {rule['threshold']:.4g}"
             rules.add_row(
-                rule["rule"], bound, rule["source"], number(rule["fails"]), number(rule["first"]), number(rule["sole"]), sweep or "-"
+                rule["rule"],
+                bound,
+                rule["source"],
+                number(rule["fails"]),
+                number(rule["first"]),
+                number(rule["sole"]),
+                sweep or "-",
             )
         console.print(rules)
     console.print(Text(f"report: {found['report']}"), highlight=False)
@@ -59,7 +77,9 @@ def print_identified(rows: Sequence[Mapping[str, Any]]) -> None:
 def print_calibration(found: Mapping[str, Any]) -> None:
     """Each threshold with what it rests on."""
     console = new_console()
-    table = new_table("setting", "#threshold", "#low", "#high", "#values", "from", title=f"{found['lang']}: {found['texts']:,} texts")
+    table = new_table(
+        "setting", "#threshold", "#low", "#high", "#values", "from", title=f"{found['lang']}: {found['texts']:,} texts"
+    )
     for key, entry in found["thresholds"].items():
         bounds = ("-" if entry[name] is None else f"{entry[name]:.4g}" for name in ("low", "high"))
         table.add_row(key, f"{entry['value']:.4g}", *bounds, number(entry["n"]), entry["source"])

@@ -21,7 +21,7 @@ _BULLET = regex.compile(
     r"\A\s*+(?:[•‣▪●◦⁃∙■□►▶➢✓✔❖]\s*+|[-–—*+·]\s++|\(?(?:[0-9]{1,3}|[a-z]|[ivx]{2,4})[.)]\s++(?=\S))|(?<!\s)\s++[•‣▪●◦■□►▶➢✓✔❖]\s++"
 )
 _CLOSERS = "\"'”’»›)]}）】」』》〉｣］"
-_STRONG = "।॥。｡！？؟۔።፧፨။།༎។៕։‽⁇⁈⁉︒"
+_STRONG = "।॥。｡！？؟۔።፧፨။།༎។៕։᱾᱿꯫꫰꫱᠃᠉‼‽⁇⁈⁉︒"
 _STOP = regex.compile(
     rf"(?P<strong>(?:[{_STRONG}]|፡፡)[{_STRONG}.!?…]*+|(?<!\d)．)[{regex.escape(_CLOSERS)}]*+"
     rf"|(?P<weak>[.!?…;\u037e]++)(?P<close>[{regex.escape(_CLOSERS)}]*+)"
@@ -109,7 +109,7 @@ def _ends(text: str, start: int, stop: regex.Match[str], lang: str, known: _Word
     if not stop["space"]:
         # Chinese and Japanese put no space after a stop, but a point between their letters may be a decimal or a name.
         return marks[0] in "!?" and _CJK.match(following) is not None
-    if following.islower():
+    if _small(following):
         return False
     if marks != ".":
         return True
@@ -122,13 +122,18 @@ def _ends(text: str, start: int, stop: regex.Match[str], lang: str, known: _Word
     plain = word.lower().lstrip("'’-")
     if (plain in known.title and not stop["close"]) or (plain in known.number and following.isdigit()):
         return False
-    single = (len(word) == 1 and not word.islower()) or plain in known.initial
+    single = (len(word) == 1 and not _small(word)) or plain in known.initial
     if not single and plain not in known.end and not ("." in word and max(map(len, word.split("."))) <= 2):
         return True
     if following.isdigit():
         return False
     upcoming = _NEXT_WORD.match(text, stop.start("next"))
     return upcoming is not None and upcoming.group().lower() in known.start
+
+
+def _small(letter: str) -> bool:
+    """Whether a letter is a small one of a script that begins sentences with capitals; Georgian is written without."""
+    return letter.islower() and not "\u10d0" <= letter <= "\u10ff"
 
 
 def _add(text: str, start: int, end: int, line: int, found: list[tuple[int, int]]) -> None:
@@ -161,5 +166,6 @@ def _known(lang: str) -> _Words:
 
 @lru_cache(maxsize=1)
 def rules_digest() -> str:
-    """The digest of the abbreviations: where sentences end depends on them."""
-    return hashlib.sha256(Path(__file__).with_name("abbreviations.tsv").read_bytes()).hexdigest()[:32]
+    """The digest of the abbreviations and the stops: where sentences end depends on them."""
+    abbreviations = Path(__file__).with_name("abbreviations.tsv").read_bytes()
+    return hashlib.sha256(abbreviations + _STOP.pattern.encode()).hexdigest()[:32]

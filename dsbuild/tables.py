@@ -102,7 +102,11 @@ LABELLED = pa.schema(
 DOCUMENTS = pa.schema([_field("doc_id"), _field("text"), _field("lang")])
 
 RETRIEVAL: dict[RetrievalTable, pa.Schema] = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS}
-SCHEMAS: dict[str, pa.Schema] = {**{str(name): schema for name, schema in RETRIEVAL.items()}, "documents": DOCUMENTS, "pairs": PAIRS}
+SCHEMAS: dict[str, pa.Schema] = {
+    **{str(name): schema for name, schema in RETRIEVAL.items()},
+    "documents": DOCUMENTS,
+    "pairs": PAIRS,
+}
 
 # The column that names a row; judgements have none.
 ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id", "documents": "doc_id", "pairs": "pair_id"}

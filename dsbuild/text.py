@@ -27,7 +27,7 @@ SCRIPTS = {
 SCRIPT_CODES = ("Zyyy", *SCRIPTS, "Zzzz")
 
 # Letters whose Unicode script is Common or Inherited although people read them as one script's own.
-_COMMON_LETTERS = "\u30fc\uff70"
+_COMMON_LETTERS = "\u30fc\uff70\uff9e\uff9f"
 
 _MARKS = r"[\p{M}\u200c\u200d]"
 _BASE = r"[\p{L}\p{N}_--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]"

@@ -9,6 +9,7 @@ SCORERS = Registry(
     "filter",
     {
         "bitext": "dsbuild.filters.bitext:BitextChecks",
+        "c4": "dsbuild.filters.c4:C4Quality",
         "fineweb": "dsbuild.filters.quality:Quality",
         "gopher": "dsbuild.filters.quality:Quality",
         "language": "dsbuild.filters.identify:IdentifyRows",
@@ -29,4 +30,20 @@ TABLE_FILTERS = Registry(
 # Change texts, each change with a verdict.
 MENDERS = Registry("filter", {"mojibake": "dsbuild.filters.mend:MendMojibake"})
 
-FILTERS = Registry("filter", {name: one.target(name) for one in (SCORERS, TABLE_FILTERS, MENDERS) for name in one.names()})
+FILTERS = Registry(
+    "filter", {name: one.target(name) for one in (SCORERS, TABLE_FILTERS, MENDERS) for name in one.names()}
+)
+
+# What each is, for `dsbuild list filters`.
+ABOUT = {
+    "bitext": "checks of translations: length, copying, script, language, loops, numbers, names, unrelated text (profile pair)",
+    "c4": "C4's line rules: lines that end like sentences, boilerplate words, braces, number of sentences",
+    "exact": "exact duplicates: 128-bit digests of the text up to white space; keeper by policy",
+    "fineweb": "FineWeb's rules: line ends, short lines, repeated lines, new lines",
+    "gopher": "Gopher's quality rules: words, word lengths, symbols, bullets, letters, stop words",
+    "language": "language identification with scripts and closed-class words; abstains on short texts",
+    "length": "characters, letters, and the shares of letters and digits",
+    "mojibake": "wrong decodings (UTF-8 read as Latin-1 or Windows-1252) mended, with a verdict for each",
+    "neardup": "near duplicates: MinHash candidates, verified by the exact Jaccard index against the row that is kept",
+    "repetition": "Gopher's repetition rules: repeated lines, paragraphs and n-grams",
+}
