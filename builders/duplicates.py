@@ -11,10 +11,11 @@ from dsbuild.graph import Input, Node
 if TYPE_CHECKING:
     from dsbuild.builders.filtered import Stream
 
+BACKENDS = ("dsbuild", "datatrove")
 # What may be set of each group.
 DUPLICATE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "exact": ("keeper", "score"),
-    "neardup": ("jaccard", "recall", "unit", "n", "keeper", "score"),
+    "neardup": ("jaccard", "recall", "unit", "n", "keeper", "score", "backend"),
 }
 
 
@@ -27,7 +28,6 @@ def duplicate_nodes(
     """
     from dsbuild.filters.exact_duplicates import FindExact
     from dsbuild.filters.keepers import POLICIES
-    from dsbuild.filters.near_duplicates import FindNear
     from dsbuild.filters.sign_rows import SignRows
 
     groups = [group for group in ("exact", "neardup") if group in stream.groups]
@@ -39,9 +39,12 @@ def duplicate_nodes(
     policy = said.get("keeper", "longest")
     if policy not in POLICIES:
         raise UnknownName("keeper policy", str(policy), POLICIES)
+    backend = str(said.get("backend", BACKENDS[0]))
+    if backend not in BACKENDS:
+        raise UnknownName("backend of near duplicates", backend, BACKENDS)
     near = None
     if "neardup" in groups:
-        near = near_of({key: value for key, value in said.items() if key not in ("keeper", "score")})
+        near = near_of({key: value for key, value in said.items() if key in ("jaccard", "recall", "unit", "n")})
     table = stream.table
     rows = Input(f"decide.{table}")
     sign = SignRows(
@@ -63,9 +66,21 @@ def duplicate_nodes(
             "rows": Input(f"decide.{table}", how="all"),
             "exact": Input(f"exact.{table}", how="all"),
         }
-        nodes.append(Node(f"neardup.{table}", FindNear({"": stream.fields}, near), everything))
+        nodes.append(Node(f"neardup.{table}", _search(backend, stream, near), everything))
         found["near"] = Input(f"neardup.{table}")
+        found["near_all"] = Input(f"neardup.{table}", how="all")
     return nodes, found
+
+
+def _search(backend: str, stream: Stream, near: Any) -> Any:
+    """The stage that looks for near duplicates: our own, or datatrove's blocks for sets beyond one machine."""
+    if backend == "datatrove":
+        from dsbuild.filters.datatrove_minhash import FindNearDatatrove
+
+        return FindNearDatatrove({"": stream.fields}, near)
+    from dsbuild.filters.near_duplicates import FindNear
+
+    return FindNear({"": stream.fields}, near)
 
 
 def near_of(options: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,7 +39,10 @@ class Settle:
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """rows, and what was found among them (`DUPLICATES`; inputs exact, near) -> out: the rows with their final fate."""
+        """rows, what was found among them (`DUPLICATES`; exact, near), and near of all rows (near_all) -> out: the rows with their final fate.
+
+        The keeper of an exact duplicate may be a near duplicate of a third row: that one is then the keeper of both.
+        """
         rows: pa.Table = inputs["rows"]
         n_rows = rows.num_rows
         at = np.full(n_rows, -1)
@@ -54,12 +57,14 @@ class Settle:
             places = found["row"].to_numpy()
             at[places] = np.arange(held, held + len(places))
             held += len(places)
+            if name == "exact":
+                found = _followed(found, inputs.get("near_all", ()))
             keepers.append(one_array(found["keeper"]))
             values.append(one_array(found["jaccard"]))
             bound, source = (self.jaccard, self.source) if name == "near" else (1.0, "definition")
             langs = one_array(rows[self.lang_column]).take(one_array(found["row"])).to_pylist()
             verdicts += [
-                verdict(self.table, lang, row["id"], self.name, "dropped", _RULES[row["kind"]], value=row["jaccard"], op=">=", threshold=bound,
+                verdict(self.table, lang, row["id"], self.name, "dropped", _RULES[row["kind"]], value=1.0 if name == "exact" else row["jaccard"], op=">=", threshold=bound,
                         threshold_source=source, detail=row["keeper"])
                 for row, lang in zip(found.to_pylist(), langs, strict=True)
             ]  # fmt: skip
@@ -74,3 +79,16 @@ class Settle:
         out = out.set_column(column, out.schema.field(column), fates)
         n_dropped = pc.sum(pc.equal(fates, DROPPED)).as_py() or 0
         return Result({"out": [Shard(out)]}, verdicts, Counts(n_rows, n_rows - n_dropped, n_dropped))
+
+
+def _followed(exact: pa.Table, near: Iterable[pa.Table]) -> pa.Table:
+    """Exact duplicates with the row that is really kept, and its Jaccard index."""
+    keeper, jaccard = one_array(exact["keeper"]), one_array(exact["jaccard"])
+    for shard in near:
+        if shard.num_rows:
+            place = pc.index_in(keeper, one_array(shard["id"]))
+            jaccard = pc.coalesce(one_array(shard["jaccard"]).take(place), jaccard)
+            keeper = pc.coalesce(one_array(shard["keeper"]).take(place), keeper)
+    return exact.set_column(exact.column_names.index("keeper"), "keeper", keeper).set_column(
+        exact.column_names.index("jaccard"), "jaccard", jaccard
+    )

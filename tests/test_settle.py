@@ -39,3 +39,16 @@ def test_nothing_found_changes_nothing() -> None:
     assert shard.table["fate"].to_pylist() == ROWS["fate"].to_pylist()
     assert shard.table["duplicate_of"].null_count == 4
     assert result.verdicts == []
+
+
+def test_the_keeper_of_a_keeper_is_the_keeper() -> None:
+    near = found((0, "a", "d", "near", 0.9))
+    inputs = {"rows": ROWS, "exact": found((1, "b", "a", "exact", 1.0)), "near": near, "near_all": [near]}
+    result = Settle("documents", "doc_id", jaccard=0.8).run(inputs, Workspace("k", Path(), Path()))
+    (shard,) = result.outputs["out"]
+    assert shard.table["duplicate_of"].to_pylist() == ["d", "d", None, None]
+    assert shard.table["duplicate_jaccard"].to_pylist() == [0.9, 0.9, None, None]
+    assert {row["id"]: (row["rule"], row["value"], row["detail"]) for row in result.verdicts} == {
+        "b": ("exact_duplicate", 1.0, "d"),
+        "a": ("near_duplicate", 0.9, "d"),
+    }
