@@ -1,4 +1,4 @@
-"""Thresholds learned from a trusted sample, for `dsbuild calibrate`."""
+"""What is learned from texts that are known to be good: thresholds (`dsbuild calibrate`), a classifier (`dsbuild train-classifier`)."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def calibrate_source(
         "texts": total,
         "thresholds": {key: asdict(entry) for key, entry in found.entries.items()},
     }
+
+
+def train_on(positives: str, negatives: str, out: Path, *, seed: int, share: float) -> dict[str, Any]:
+    """Train a quality classifier from two tables of texts and write its model to `out`; the first 200,000 rows of each are read."""
+    from dsbuild.filters.selection import train
+
+    texts = [
+        [text for rows in open_flat(spec, "documents").read() for text in rows["text"].to_pylist()][:_MAX_ROWS]
+        for spec in (positives, negatives)
+    ]
+    return asdict(train(texts[0], texts[1], out, seed=seed, share=share))

@@ -38,8 +38,10 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     unsearched = 0
     for table, groups in manifest["filters"].items():
         stage = _stage(table, groups, recipe, values)
+        share = manifest.get("findings", {}).get(f"retain.{table}")
+        retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
         for lang in sorted(lang for lang, accounted in manifest["accounting"].items() if table in accounted):
-            counts, newly_unsearched = _again(folder, lang, table, stage, jaccard)
+            counts, newly_unsearched = _again(folder, lang, table, stage, jaccard, retained)
             unsearched += newly_unsearched
             tables.append({"lang": lang, "table": table, **counts})
     notes = ["From stored scores; no filter was run."]
@@ -98,12 +100,12 @@ def _jaccard(said: Any, recipe: Mapping[str, Any]) -> float | None:
 
 
 def _again(
-    folder: Path, lang: str, table: str, stage: DecideTexts, jaccard: float | None
+    folder: Path, lang: str, table: str, stage: DecideTexts, jaccard: float | None, retained: Sequence[pa.Table]
 ) -> tuple[dict[str, Any], int]:
     before = kept_then = dropped = newly_kept = unsearched = total = 0
     reasons: Counter[str] = Counter()
     for rows, was_kept in _rows(folder, lang, table):
-        keep, failed = stage.decide(rows)
+        keep, failed = stage.decide(rows, retained)
         twin = pc.is_valid(rows["duplicate_of"]).to_numpy(zero_copy_only=False)
         exact = np.zeros(len(twin), np.bool_)
         if jaccard is not None:

@@ -22,6 +22,7 @@ from dsbuild.graph import Input, Node
 from dsbuild.recipe import Section
 
 AUTO = "auto"
+PII_POLICIES = ("flag", "mask", "drop")
 SET_IDS = {"corpus": "doc_id", "queries": "query_id"}
 # What the rows of a retrieval set are scored and compared on.
 _SET_FIELDS = {"corpus": ("title", "text"), "queries": ("text",)}
@@ -217,6 +218,7 @@ def _stream_nodes(
     """Identify, score, decide, find duplicates, settle."""
     from dsbuild.filters.decide_texts import DecideTexts
     from dsbuild.filters.identify import IdentifyRows
+    from dsbuild.filters.retain import RetainShare
     from dsbuild.filters.score_rows import ScoreRows
     from dsbuild.filters.settle import Settle
 
@@ -227,6 +229,8 @@ def _stream_nodes(
     for group in stream.groups:
         given = {**profile(stream.profile).options.get(group, {}), **recipe.groups.get(group, {})}
         options[group], settings[group] = split_settings(group, given, _option_names(group))
+    policy = _pii_policy(options, settings)
+    retain = options.get("classifier", {}).pop("retain", None)
     settings = {group: said for group, said in settings.items() if said}
     for text, column, lang in zip(stream.texts, stream.lang_columns, langs, strict=True):
         prefix = "language" if len(langs) == 1 else f"language_{column[-1]}"
@@ -239,6 +243,9 @@ def _stream_nodes(
             )
         )
         rows = Input(nodes[-1].name)
+    if policy == "mask":
+        nodes.append(Node(f"mask.{table}", _masking(stream, options["pii"], recipe), {"rows": rows}))
+        rows = Input(nodes[-1].name)
     scorers = scorers_of(
         [group for group in stream.groups if group in SCORERS.names() and group != "language"], options
     )
@@ -249,6 +256,9 @@ def _stream_nodes(
         judged="never dropped" if qrels else "", data=rules_digest(by_row, recipe.thresholds),
     )  # fmt: skip
     inputs = {"rows": Input(f"score.{table}"), **({"qrels": qrels} if qrels else {})}
+    if retain is not None:
+        nodes.append(Node(f"retain.{table}", RetainShare(_share(retain)), {"rows": Input(f"score.{table}", how="all")}))
+        inputs["retained"] = Input(nodes[-1].name, how="all")
     nodes.append(Node(f"decide.{table}", decide, inputs))
     searches, found = duplicate_nodes(stream, options, tuple(recipe.protected))
     nodes += searches
@@ -260,13 +270,39 @@ def _stream_nodes(
     return nodes
 
 
+def _pii_policy(options: dict[str, dict[str, Any]], settings: dict[str, dict[str, Any]]) -> str:
+    """What becomes of personal data: flag (the default), mask or drop."""
+    said = options.get("pii", {}).pop("policy", "flag")
+    if said not in PII_POLICIES:
+        raise UnknownName("policy of pii", str(said), PII_POLICIES)
+    if said == "drop":
+        settings["pii"] = {"drop_count": 0, **settings["pii"]}
+    return str(said)
+
+
+def _masking(stream: Stream, options: Mapping[str, Any], recipe: FilterRecipe) -> Any:
+    from dsbuild.filters.mask_pii import MaskPii
+
+    return MaskPii(
+        stream.table, stream.id_column, stream.fields, regions=str(options.get("regions", "")), protected=tuple(recipe.protected),
+        lang_column=stream.lang_columns[-1],
+    )  # fmt: skip
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise RecipeError(f"classifier.retain={value!r}: a share above 0, at most 1")
+    return float(value)
+
+
 def _option_names(group: str) -> list[str]:
     """What of a filter may be set besides its thresholds: the fields of its class, or the keyword arguments of its node maker."""
     if group == "language":
         return ["model"]
+    more = {"pii": ["policy"], "classifier": ["retain"]}.get(group, [])
     if group in TABLE_FILTERS.names():
         return list(DUPLICATE_OPTIONS[group])
-    return [one.name for one in dataclasses.fields(SCORERS.get(group)) if one.init and one.name != "groups"]
+    return [*more, *(one.name for one in dataclasses.fields(SCORERS.get(group)) if one.init and one.name != "groups")]
 
 
 def scorers_of(groups: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -163,13 +163,14 @@ def accounting(prepared: PreparedFilter, progress: Progress) -> Accounting:
             for entry in pairs.group_by(["lang", "fate"]).aggregate([([], "count_all")]).to_pylist():
                 rows[entry["lang"]][entry["fate"]] += entry["count_all"]
         reasons = _reasons(prepared, progress, stream)
+        repaired = _repaired(progress, stream, _shards(progress, prepared, stream))
         for lang, counts in sorted(rows.items()):
             extra = len(_extra(progress, lang, stream.table))
             kept = counts["kept"] - extra
             if extra:
                 reasons[lang]["no_positive"] += extra
             result[lang][stream.table] = {
-                "in": counts.total(), "kept": kept, "repaired": 0, "dropped": counts["dropped"] + extra, "failed": 0,
+                "in": counts.total(), "kept": kept, "repaired": repaired[lang], "dropped": counts["dropped"] + extra, "failed": 0,
                 "reasons": dict(sorted(reasons[lang].items())),
             }  # fmt: skip
     if prepared.qrels is not None:
@@ -179,6 +180,19 @@ def accounting(prepared: PreparedFilter, progress: Progress) -> Accounting:
         merged = sum(record.counts.dropped for record in progress.done.get("merge", ()))
         result[lang]["qrels"] = {"in": n_in, "kept": kept, "orphaned": n_in - kept - merged, "merged": merged}
     return dict(result)
+
+
+def _repaired(progress: Progress, stream: Stream, paths: Sequence[Path]) -> Counter[str]:
+    """Kept rows whose text was changed by a declared stage, by language."""
+    found: Counter[str] = Counter()
+    for record, path in zip(progress.done.get(f"mask.{stream.table}", ()), paths, strict=False):
+        if record.verdicts.rows:
+            verdicts = parquet.read(progress.store.path(record.key, record.verdicts.file), ["id", "outcome"])
+            changed = verdicts.filter(pc.equal(verdicts["outcome"], "repaired"))["id"]
+            rows = parquet.read(path, [stream.id_column, *stream.lang_columns, "fate"])
+            kept = rows.filter(pc.and_(pc.is_in(rows[stream.id_column], changed.combine_chunks()), pc.equal(rows["fate"], "kept")))
+            found.update(_lang_of(kept, stream).to_pylist())
+    return found
 
 
 def _reasons(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict[str, Counter[str]]:
@@ -209,7 +223,7 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
     found: dict[str, Any] = {}
     for stream in prepared.streams:
         for node in prepared.nodes:
-            if node.name in (f"exact.{stream.table}", f"neardup.{stream.table}"):
+            if node.name in [f"{step}.{stream.table}" for step in ("exact", "neardup", "retain", "mask")]:
                 found[node.name] = next(dict(record.facts) for record in progress.done[node.name])
     langs = {lang: {"name": _name(lang)} for lang in counted}
     facts = {

@@ -53,10 +53,11 @@ def threshold_facts(prepared: PreparedFilter, progress: Progress) -> dict[str, A
 def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict[str, Any]:
     """One table: rows by language, and each rule of each language."""
     from dsbuild.filters.decide_texts import DecideTexts
-    from dsbuild.filters.profiles import rules_for
 
     decide = next(node.stage for node in prepared.nodes if node.name == f"decide.{stream.table}")
     assert isinstance(decide, DecideTexts)
+    name = f"retain.{stream.table}"
+    retained = [parquet.read(shard.path) for shard in progress.shards(Input(name))] if name in progress.done else []
     langs: dict[str, dict[str, int]] = defaultdict(lambda: {"in": 0, "kept": 0})
     gathered: dict[tuple[str, float | None, str], _Rule] = {}
     total = sum(shard.rows for shard in progress.shards(Input(prepared.decided(stream))))
@@ -71,8 +72,7 @@ def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict
             order = _scattered(places[mask.to_numpy()])
             langs[lang]["in"] += own.num_rows
             langs[lang]["kept"] += int(pc.sum(pc.equal(own["fate"], "kept")).as_py() or 0)
-            rules = rules_for(decide.groups, decide.profile, lang, decide.settings, decide.thresholds)
-            known = [rule for rule in rules if rule.column in own.column_names]
+            known = [rule for rule in decide.rules(lang, retained) if rule.column in own.column_names]
             _gather(own, order, -(-total // _MAX_VALUES), stream, known, gathered)
     return {
         "table": stream.table,

@@ -131,3 +131,27 @@ def calibrate(
     columns = {"text": text} if text else {}
     found = calibrated.calibrate_source(src, lang, out, drop=build.share(drop), columns=columns, seed=seed)
     print_found(output, found, lambda: filter_console.print_calibration(found))
+
+
+@app.command("train-classifier")
+def train_classifier(
+    positives: Annotated[
+        str, typer.Option("--positives", metavar="KIND:PATH", help="Texts of the kind that is wanted: jsonl:FILE, tsv:FILE, parquet:DIR.")
+    ],
+    negatives: Annotated[
+        str, typer.Option("--negatives", metavar="KIND:PATH", help="A sample of the texts that will be filtered.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the fastText model is written.")],
+    share: Annotated[str, typer.Option("--share", metavar="10%", help="Share for which precision is told.")] = "10%",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of training and of the held-out texts.")] = 1,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Train a quality classifier from texts that you name good and others; no text of an evaluation set belongs among them.
+
+    Then: dsbuild filter ... --set classifier.model=FILE --set classifier.retain=0.1 --set filters=[language,classifier]
+    """
+    from dsbuild import filter_console
+    from dsbuild.builders import build, calibrated
+
+    found = calibrated.train_on(positives, negatives, out, seed=seed, share=build.share(share))
+    print_found(output, found, lambda: filter_console.print_facts(found))

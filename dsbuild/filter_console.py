@@ -85,3 +85,10 @@ def print_calibration(found: Mapping[str, Any]) -> None:
         table.add_row(key, f"{entry['value']:.4g}", *bounds, number(entry["n"]), entry["source"])
     console.print(table)
     console.print(Text(f"thresholds: {found['out']}"), highlight=False)
+
+
+def print_facts(found: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    console = new_console()
+    for name, value in found.items():
+        console.print(Text(f"{name}: {value}"), highlight=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsbuild.filters.decide import Found, decide
+from dsbuild.filters.decide import Found, Rule, decide
 from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, rules_for
+from dsbuild.filters.retain import with_retained
 from dsbuild.filters.score_rows import one_array
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 
@@ -42,9 +43,9 @@ class DecideTexts:
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """rows (and qrels) -> out: the rows with `protected`, `fate` and `flag`; a verdict for every rule that a row failed."""
+        """rows (and qrels, retained) -> out: the rows with `protected`, `fate` and `flag`; a verdict for every rule that a row failed."""
         rows: pa.Table = inputs["rows"]
-        keep, failed = self.decide(rows)
+        keep, failed = self.decide(rows, inputs.get("retained", ()))
         safe = self._protected(rows, inputs.get("qrels"))
         dropped = ~keep & ~safe
         flags: dict[int, str] = {}
@@ -78,14 +79,14 @@ class DecideTexts:
             safe |= pc.is_in(rows[self.id_column], one_array(shard[self.id_column])).to_numpy()
         return safe
 
-    def decide(self, rows: pa.Table) -> tuple[np.ndarray[Any, Any], list[Found]]:
+    def decide(self, rows: pa.Table, retained: Iterable[pa.Table] = ()) -> tuple[np.ndarray[Any, Any], list[Found]]:
         """Which rows stay, and every failed rule in the order of the rows."""
         keep = np.ones(rows.num_rows, np.bool_)
         failed: list[Found] = []
         langs = rows[self.lang_column]
         for lang in pc.unique(langs).to_pylist():
             places = np.flatnonzero(pc.equal(langs, lang).to_numpy())
-            rules = rules_for(self.groups, self.profile, lang, self.settings, self.thresholds)
+            rules = self.rules(lang, retained)
             decision = decide(rows.take(pa.array(places)) if len(places) < rows.num_rows else rows, rules)
             keep[places] = decision.keep.to_numpy(zero_copy_only=False)
             failed += [
@@ -94,3 +95,7 @@ class DecideTexts:
             ]  # fmt: skip
         failed.sort(key=lambda one: one.index)
         return keep, failed
+
+    def rules(self, lang: str, retained: Iterable[pa.Table] = ()) -> list[Rule]:
+        """The rules for rows of a language; retained: the threshold of a retained share (`RetainShare`), if any."""
+        return with_retained(rules_for(self.groups, self.profile, lang, self.settings, self.thresholds), retained)

@@ -213,3 +213,46 @@ def test_judged_rows_of_an_evaluation_set_are_never_dropped(tmp_path: Path) -> N
     kept = {row["doc_id"]: row for row in rows(tmp_path / "out", "en-corpus/*")}
     assert kept.keys() == {DOCS[0][0], "copy"}
     assert kept["copy"]["flag"] == "gopher.too_short"
+
+
+def test_personal_data_is_masked_flagged_or_dropped(tmp_path: Path) -> None:
+    texts = [*EN, "Write to the keeper of the mill at anna.berg@example.org before the end of the month, she answers every letter."]
+    (tmp_path / "docs.jsonl").write_text(
+        "".join(json.dumps({"id": f"r{n}", "text": text}) + "\n" for n, text in enumerate(texts)), "utf-8"
+    )
+    found = {}
+    for policy in ("mask", "flag", "drop"):
+        code, _, err = cli(*arguments(tmp_path, "--set", "filters=[language,pii]", "--set", f"pii.policy={policy}", out=policy))
+        assert code == 0, err
+        found[policy] = {row["doc_id"]: row["text"] for row in rows(tmp_path / policy, "en-documents/*")}
+        assert cli("verify", tmp_path / policy)[0] == 0
+    assert found["flag"] == {f"r{n}": text for n, text in enumerate(texts)}
+    assert found["drop"] == {f"r{n}": text for n, text in enumerate(EN)}
+    assert found["mask"]["r4"] == texts[4].replace("anna.berg@example.org", "<EMAIL>")
+    manifest = json.loads((tmp_path / "mask/manifest.json").read_text("utf-8"))
+    assert manifest["accounting"]["en"]["documents"]["repaired"] == 1
+    everything = "".join(path.read_text("utf-8", errors="ignore") for path in (tmp_path / "mask").rglob("*") if path.suffix in (".json", ".md", ".html", ".yaml"))
+    assert "anna.berg" not in everything
+    assert not [row for row in rows(tmp_path / "mask", "dropped/verdicts-*") if "anna" in row["detail"]]
+
+
+def test_a_classifier_retains_a_share(tmp_path: Path) -> None:
+    good = [f"{EN[n % 4]} Chapter {n} of the book tells how stream {n} was found." for n in range(120)]
+    bad = [f"cheap offer {n} click now best price {n} buy buy sale {n * 7} discount" for n in range(120)]
+    for name, texts in (("good", good), ("bad", bad), ("docs", [*good[:10], *bad[:30]])):
+        lines = (json.dumps({"id": f"{name}{n}", "text": text}) + "\n" for n, text in enumerate(texts))
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines), "utf-8")
+    model = tmp_path / "model.bin"
+    code, out, err = cli(
+        "train-classifier", "--positives", f"jsonl:{tmp_path / 'good.jsonl'}", "--negatives", f"jsonl:{tmp_path / 'bad.jsonl'}", "--out", model,
+        "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["accuracy"] > 0.9
+    code, _, err = cli(
+        *arguments(tmp_path, "--set", "filters=[language,classifier]", "--set", f"classifier.model={model}", "--set", "classifier.retain=0.25"), "--lang", "en"
+    )  # fmt: skip
+    assert code == 0, err
+    assert {row["doc_id"] for row in rows(tmp_path / "out", "en-documents/*")} == {f"docs{n}" for n in range(10)}
+    assert {row["threshold_source"] for row in rows(tmp_path / "out", "dropped/verdicts-*")} == {"retained:0.25"}
+    assert cli("what-if", tmp_path / "out", "--set", "classifier.min_score=2")[0] == 0
