@@ -44,7 +44,7 @@ class IdentifyRows:
     data: str = field(default_factory=checks_digest)
 
     name: ClassVar[str] = "identify"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

@@ -1,60 +1,78 @@
 """Language identification that knows what it does not know: fastText, scripts, and closed-class words.
 
-fastText's lid.176 decides among 176 languages; the script histogram excludes the impossible ones; words that one
-language has and its neighbour has not (`closed_words.tsv`) decide between neighbours that fastText confuses.
-Texts of three words or fewer get no answer. Sources: fastText (A. Joulin et al. 2016); Unicode Script property.
+A fastText model proposes, the script of the text excludes what cannot be, and words that one language has and its
+neighbour has not (`closed_words.tsv`) decide between the languages that fastText confuses (`confusables` of the table). A
+text of three words or fewer gets an answer only where its script belongs to one language, or every word of it to one
+language's list. Long texts are sampled; addresses, tags, code and digits are left out.
+Sources: fastText (A. Joulin et al. 2016); Unicode Script property.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import regex
 
 from dsbuild import languages
-from dsbuild.errors import EngineError
-from dsbuild.filters.letters import Letters
-from dsbuild.text import SCRIPT_CODES, words
+from dsbuild.filters import closed, label_model
+from dsbuild.filters.closed import Looked
+from dsbuild.filters.label_model import LabelModel
+from dsbuild.filters.utf8 import Bytes, Offsets, encode
+from dsbuild.text import SCRIPT_CODES
+
+Floats = npt.NDArray[np.float64]
 
 MODEL = Path(__file__).with_name("lid.176.ftz")
 
-# fastText sees this much of a text: its beginning, middle and end where it is longer.
+# So many characters of a text are looked at: its beginning, middle and end where it is longer.
 _SAMPLE = 1200
+# To name a language less is enough than to weigh one; more changes nothing on the pieces of `bench/lid.py`.
+_IDENTIFY_SAMPLE = 800
+_BLOCK = 2048
+# A sample without any of these holds nothing that the pattern takes out.
+_MARKS = ("://", "www.", "@", "`", "<")
 _NOISE = regex.compile(
-    r"""(?:https?|ftp)://\S++ | www\.\S++ | (?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,64} | `[^`]*+` | </?[a-zA-Z][^<>]*+>
-    | \p{N}++ | \p{Cs}++ | \s++""",
-    regex.VERBOSE,
+    r"""(?:https?|ftp)://\S++ | www\.\S++ | (?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,64} | ```.*?(?:```|$) | `[^`]*+`
+    | </?[a-zA-Z][^<>]*+>""",
+    regex.VERBOSE | regex.DOTALL,
 )
-_LABEL = "__label__"
-_UNSPACED = frozenset(["Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"])
+_SPACES = regex.compile(r"[\p{N}\p{Cs}\s]+")
+_UNSPACED = [SCRIPT_CODES.index(script) for script in ("Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tibt")]
+_HAN = (SCRIPT_CODES.index("Hani"),)
+_KANA = tuple(SCRIPT_CODES.index(script) for script in ("Hira", "Kana"))
 _MIN_WORDS = 4
 _MIN_UNSPACED = 8
-_TOP = 6
+_MIN_ALONE = 3
+# Without spaces a sentence may pass for three words: up to this many letters the lead over the second label must be clear.
+_FEW_UNSPACED = 30
+_CLEAR = 0.5
 # How much a closed-class word counts beside fastText's log-odds, and how far the words together may move them.
 _WORD_WEIGHT = 1.2
 _WORD_LIMIT = 6.0
+# The same between neighbours, for each different word.
+_LEAD_WEIGHT = 2.0
+_LEAD_LIMIT = 8.0
 _SMALL = 0.02
 _FAR = 0.5
 # fastText is surer of itself on single sentences than it is right.
 _TRUST = 0.7
-# A language may have several labels in lid.176: Serbian and Croatian are also "sh", Swiss German is "als", and so on.
-_MORE_LABELS = {"sr-Latn": ("sh", "sr"), "hr": ("sh",), "bs": ("sh",), "ar": ("arz",), "fa": ("prs",), "zh-Hant": ("yue", "wuu"),
-                "zh-Hans": ("wuu",), "nb": ("nn",), "uz-Cyrl": ("uz",), "ne": ("dty",), "ckb": ("ku",), "azb": ("az",)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
     """What a text is written in.
 
-    label: BCP-47, fastText's own label where the table has none, "" when there is too little text to say;
-    score: fastText's probability; margin: its lead over the second label; script: the most frequent one, ISO 15924
-    ("" without letters); agreement: whether script and closed-class words agree with the label (None: they are silent).
+    label: BCP-47, the model's own label where the table has none, "" when there is too little text to say; score: the
+    model's probability, shared out among confusable languages by their closed-class words; margin: its lead over the
+    second label; script: the most frequent one, ISO 15924 ("" without letters); agreement: whether the closed-class
+    words agree with the label (None: they are silent).
     """
 
     label: str
@@ -64,34 +82,30 @@ class Identified:
     agreement: bool | None
 
 
+@dataclass(frozen=True)
+class _Samples:
+    """What is looked at of some texts, as strings and in UTF-8, and what was counted in it."""
+
+    texts: list[str]
+    data: Bytes
+    offsets: Offsets
+    looked: Looked
+
+
 class LanguageId:
     """Identifies languages, and weighs the evidence for one that is expected.
 
-    `path`: a fastText model with `__label__xx` labels; the shipped lid.176.ftz if None. Loaded at first use.
+    `path`: a fastText model with `__label__xx` or `__label__xxx_Xxxx` labels; the shipped lid.176.ftz if None. It is
+    loaded at first use; a file that is no such model raises `EngineError`. `sample`: characters that `identify` looks at.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, sample: int = _IDENTIFY_SAMPLE) -> None:
         self.path = path or MODEL
+        self.sample = sample
 
     def identify(self, texts: Sequence[str]) -> list[Identified]:
-        """One answer for each text; those of three words or fewer (eight letters where words are not spaced) get none."""
-        column = Letters(texts)
-        guesses = self._guess(texts)
-        found = []
-        for text, guess, index in zip(texts, guesses, range(len(texts)), strict=True):
-            codes = column.scripts[column.bounds[index] : column.bounds[index + 1]]
-            codes = codes[codes > 0]
-            if not codes.size:
-                found.append(Identified("", 0.0, 0.0, "", None))
-                continue
-            script = SCRIPT_CODES[int(_most_frequent(codes))]
-            ranked = sorted(guess.items(), key=lambda item: (-item[1], item[0]))
-            margin = ranked[0][1] - (ranked[1][1] if len(ranked) > 1 else 0.0)
-            if _too_short(text, script):
-                found.append(Identified("", ranked[0][1], margin, script, None))
-                continue
-            found.append(_identified(text, ranked[0][0], ranked[0][1], margin, script))
-        return found
+        """One answer for each text; of three words or fewer (eight letters where words are not spaced) only if sure."""
+        return [one for start in range(0, len(texts), _BLOCK) for one in self._identify(texts[start : start + _BLOCK])]
 
     def evidence(self, texts: Sequence[str], code: str, *, rivals: Sequence[str] = ()) -> pa.Array:
         """How well each text agrees with being in language `code`: in [0, 1], null where it abstains.
@@ -100,95 +114,167 @@ class LanguageId:
         fastText takes it for. 0.5 means undecided. It abstains on three words or fewer, on texts without letters,
         and for languages of which neither fastText nor the word lists know anything.
         """
-        language = languages.get(code)
-        column = Letters(texts)
-        inside, total = column.in_scripts(language.unicode_scripts), column.lettered()
-        share = inside / total.clip(1)
-        result: list[float | None] = [None] * len(texts)
-        undecided = []
-        for index, text in enumerate(texts):
-            if total[index] < 2 or _too_short(text, language.unicode_scripts[0]):
-                continue
-            if share[index] < 0.1:
-                result[index] = 0.0
-            elif _alone(code):
-                result[index] = 1.0 if share[index] >= 0.5 else float(share[index])
-            else:
-                undecided.append(index)
-        if not undecided or not (language.lid176 or code in _closed()):
-            return pa.array(result, pa.float64())
-        against = [other for other in (*language.confusables, *rivals) if other != code]
-        pairs = [_distinct(code, other) for other in dict.fromkeys(against) if code in _closed() and other in _closed()]
-        near = {languages.get(other).lid176 for other in against}
-        labels = {language.lid176, *_MORE_LABELS.get(code, ())} - {""}
-        chosen = [texts[index] for index in undecided]
-        for index, text, guess in zip(undecided, chosen, self._guess(chosen), strict=True):
-            odds = 0.0
-            if labels:
-                expected = sum(guess.get(label, 0.0) for label in sorted(labels))
-                # A label that is no near language tells more about fastText than about the text.
-                rivals_ = {label: p if label in near else p * _FAR for label, p in guess.items() if label not in labels}
-                odds = _TRUST * math.log((expected + _SMALL) / (max(rivals_.values(), default=0.0) + _SMALL))
-            if pairs:
-                present = [word.lower() for word in words(_sample(text))]
-                lead = min(sum((word in own) - (word in theirs) for word in present) for own, theirs in pairs)
-                odds += max(-_WORD_LIMIT, min(_WORD_LIMIT, _WORD_WEIGHT * lead))
-            result[index] = 1 / (1 + math.exp(-odds))
-        return pa.array(result, pa.float64())
+        blocks = [self._evidence(texts[start : start + _BLOCK], code, rivals) for start in range(0, len(texts), _BLOCK)]
+        values = np.concatenate(blocks) if blocks else np.empty(0)
+        return pa.array(values, pa.float64(), mask=np.isnan(values))
 
-    def _guess(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        """fastText's most probable labels of each text."""
-        if not texts:
-            return []
-        labels, scores = _model(str(self.path)).predict([clean(text) for text in texts], k=_TOP)
-        return [
-            {label.removeprefix(_LABEL): min(1.0, float(score)) for label, score in zip(names, values, strict=True)}
-            for names, values in zip(labels, scores, strict=True)
-        ]
+    def _identify(self, texts: Sequence[str]) -> list[Identified]:
+        samples = _sampled(texts, self.sample)
+        looked = samples.looked
+        model = label_model.load(str(self.path))
+        found = model.probabilities(samples.texts, samples.data, samples.offsets).astype(np.float64)
+        main = looked.scripts.argmax(axis=1)
+        # What is not written in the text's script is out of the question, however sure the model is.
+        found *= model.written.T[main]
+        # Eight ideographs and no kana are no Japanese.
+        kanaless = np.flatnonzero((looked.scripts[:, list(_KANA)].sum(axis=1) == 0) & np.isin(main, _HAN))
+        found[kanaless[:, None], model.columns("ja")] = 0.0
+        top = found.argmax(axis=1)
+        labels = np.full(len(texts), "", object)
+        scores, margins, leads = found.max(axis=1), np.zeros(len(texts)), np.zeros(len(texts))
+        for column in np.unique(top):
+            chosen = np.flatnonzero(top == column)
+            _settle(model, column, chosen, found, looked, main, labels, scores, margins, leads)
+        short, lettered, unspaced = _short(looked, main), looked.scripts.sum(axis=1), np.isin(main, _UNSPACED)
+        answers = []
+        for row, script in enumerate(main.tolist()):
+            if not lettered[row]:
+                answers.append(Identified("", 0.0, 0.0, "", None))
+                continue
+            label, score, margin, lead = str(labels[row]), float(scores[row]), float(margins[row]), leads[row]
+            own = _owner(looked.scripts[row], SCRIPT_CODES[script], model)
+            if own and lettered[row] >= _MIN_ALONE:
+                label, lead = own, 1
+                score = margin = float(looked.scripts[row, script] / lettered[row])
+            elif short[row]:
+                label = _listed(looked, row, label)
+            elif not score or (unspaced[row] and lettered[row] < _FEW_UNSPACED and margin < _CLEAR):
+                label = ""
+            agreement = None if not lead or not label else bool(lead > 0)
+            answers.append(Identified(label, score, margin, SCRIPT_CODES[script], agreement))
+        return answers
+
+    def _evidence(self, texts: Sequence[str], code: str, rivals: Sequence[str]) -> Floats:
+        language = languages.get(code)
+        looked = (samples := _sampled(texts, _SAMPLE)).looked
+        total = looked.scripts.sum(axis=1)
+        own = [SCRIPT_CODES.index(script) for script in language.unicode_scripts]
+        share = looked.scripts[:, own].sum(axis=1) / total.clip(1)
+        result = np.full(len(texts), np.nan)
+        able = (total >= 2) & ~_short(looked, np.full(len(texts), own[0]))
+        result[able & (share < 0.1)] = 0.0
+        undecided = able & (share >= 0.1)
+        if _alone(code):
+            result[undecided] = np.where(share >= 0.5, 1.0, share)[undecided]
+            return result
+        lists = closed.codes()
+        if not undecided.any():
+            return result
+        model = label_model.load(str(self.path))
+        mine = model.columns(code)
+        if not mine and code not in lists:
+            return result
+        rows = np.flatnonzero(undecided)
+        against = list(dict.fromkeys(other for other in (*language.confusables, *rivals) if other != code))
+        odds = np.zeros(len(rows))
+        if mine:
+            found = model.probabilities(samples.texts, samples.data, samples.offsets)[rows].astype(np.float64)
+            # A label that is no near language tells more about fastText than about the text.
+            weight = np.full(len(model.labels), _FAR)
+            weight[[column for other in against for column in model.columns(other)]] = 1.0
+            weight[mine] = 0.0
+            expected, others = found[:, mine].sum(axis=1), (found * weight).max(axis=1)
+            odds += _TRUST * np.log((expected + _SMALL) / (others + _SMALL))
+        listed = [lists[other] for other in against if other in lists]
+        if code in lists and listed:
+            lead = looked.listed[rows, lists[code]] - looked.listed[rows][:, listed].max(axis=1)
+            odds += np.clip(_WORD_WEIGHT * lead, -_WORD_LIMIT, _WORD_LIMIT)
+        result[rows] = 1 / (1 + np.exp(-odds))
+        return result
 
 
 def clean(text: str) -> str:
-    """What fastText is shown of a text: no URLs, mails, tags, code, digits or line breaks; long texts are sampled."""
-    return str(_NOISE.sub(" ", _sample(text))).strip()
+    """What is looked at of a text: no URLs, mails, tags, code, digits or line breaks; long texts are sampled."""
+    return str(_SPACES.sub(" ", _without_noise(text, _SAMPLE))).strip()
 
 
-def _sample(text: str) -> str:
-    if len(text) <= _SAMPLE:
-        return text
-    third, middle = _SAMPLE // 3, len(text) // 2
-    return " ".join((text[:third], text[middle - third // 2 : middle + third // 2], text[-third:]))
+def _without_noise(text: str, size: int) -> str:
+    if len(text) > size:
+        third, middle = size // 3, len(text) // 2
+        text = " ".join((text[:third], text[middle - third // 2 : middle + third // 2], text[-third:]))
+    return str(_NOISE.sub(" ", text)) if any(mark in text for mark in _MARKS) else text
 
 
-def _too_short(text: str, script: str) -> bool:
-    if script in _UNSPACED:
-        return sum(character.isalpha() for character in text[:200]) < _MIN_UNSPACED
-    return len(text[:400].split(None, _MIN_WORDS)) < _MIN_WORDS
+def _sampled(texts: Sequence[str], size: int) -> _Samples:
+    samples = [_without_noise(text, size) for text in texts]
+    data, offsets = encode(samples)
+    return _Samples(samples, data, offsets, closed.look(data, offsets))
 
 
-def _identified(text: str, label: str, score: float, margin: float, script: str) -> Identified:
-    language = languages.find(label, "lid176")
-    if language is None:
-        return Identified(label, score, margin, script, None)
-    candidates = [language.code, *language.confusables]
-    present = {word.lower() for word in words(_sample(text))}
-    counts = {
-        code: min((_lead(present, code, other) for other in candidates if other != code), default=0)
-        for code in candidates
-    }
-    code = language.code
-    best = max(candidates, key=lambda name: counts[name])
-    # Two words more than the label's own language outweigh a label that fastText was not sure of.
-    if counts[best] >= counts[code] + 2 and margin < 0.9 and script in languages.get(best).unicode_scripts:
-        code = best
-    fits = script in languages.get(code).unicode_scripts
-    agreement = fits and counts[code] >= 0 if any(counts.values()) or not fits else None
-    return Identified(code, score, margin, script, agreement)
+def _short(looked: Looked, script: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    few: npt.NDArray[np.bool_] = np.where(
+        np.isin(script, _UNSPACED), looked.scripts.sum(axis=1) < _MIN_UNSPACED, looked.tokens < _MIN_WORDS
+    )
+    return few
 
 
-def _most_frequent(codes: Any) -> int:
-    import numpy as np
+def _settle(
+    model: LabelModel, column: int, rows: npt.NDArray[Any], found: Floats, looked: Looked, main: npt.NDArray[Any],
+    labels: npt.NDArray[Any], scores: Floats, margins: Floats, leads: Floats,
+) -> None:  # fmt: skip
+    """Share the probability of a label and its neighbours out among them by their closed-class words.
 
-    return int(np.bincount(codes).argmax())
+    For `rows`, whose most probable label is `column`. A language with a list counts as probable as its label, a little more than
+    never; each different word that it has more than another multiplies it.
+    """
+    group, lists = model.group(column), closed.codes()
+    # A label that several languages share (zh) is the prior of each.
+    owned = [[place for place, meant in enumerate(model.meanings) if code in meant] for code in group]
+    columns = sorted({column}.union(*owned))
+    outside = np.delete(found[rows], columns, axis=1).max(axis=1, initial=0.0)
+    mass = found[rows[:, None], columns].sum(axis=1)
+    written = np.array([[script in _scripts(code) for script in SCRIPT_CODES] for code in group])[:, main[rows]].T
+    prior = np.stack([found[rows[:, None], places].sum(axis=1) for places in owned], axis=1)
+    known = np.array([code in lists for code in group])
+    counts = np.zeros(prior.shape, np.int64)
+    for member, code in enumerate(group):
+        if code in lists:
+            counts[:, member] = looked.distinct[rows, lists[code]]
+    # Where the label's own language has no list, words say nothing against it; others without one stand as the label does.
+    counts[:, ~known] = counts[:, :1] if known[0] else counts.max(axis=1, keepdims=True)
+    lift = np.exp(np.maximum(_LEAD_WEIGHT * (counts - counts.max(axis=1, keepdims=True)), -_LEAD_LIMIT))
+    weight = (prior + _SMALL * known) ** _TRUST * lift * written
+    weight[:, 0] += 1e-9
+    shares = mass[:, None] * weight / weight.sum(axis=1, keepdims=True)
+    best, place = shares.argmax(axis=1), np.arange(len(rows))
+    labels[rows] = np.array(group, object)[best]
+    scores[rows] = shares[place, best]
+    shares[place, best] = 0.0
+    margins[rows] = scores[rows] - np.maximum(shares.max(axis=1), outside)
+    rivals = np.where(known & written & (np.arange(len(group)) != best[:, None]), counts, 0).max(axis=1)
+    leads[rows] = np.where(known[best], counts[place, best] - rivals, 0)
+
+
+@lru_cache(maxsize=2048)
+def _scripts(code: str) -> tuple[str, ...]:
+    return languages.get(code).unicode_scripts if code in languages.codes() else SCRIPT_CODES
+
+
+def _owner(counts: npt.NDArray[np.int32], script: str, model: LabelModel) -> str:
+    """The one language of a text's script, "" if several share it; kana is Japanese, whatever stands between."""
+    if script in ("Hani", "Hira", "Kana"):
+        kana = int(counts[list(_KANA)].sum())
+        return "ja" if kana > 1 and 5 * kana >= counts[SCRIPT_CODES.index("Hani")] else ""
+    return model.sole(script)
+
+
+def _listed(looked: Looked, row: int, label: str) -> str:
+    """The answer for a short text: the label, if every word is on its list and on no other language's."""
+    lists = closed.codes()
+    if label not in lists or looked.words[row] < 2:
+        return ""
+    whole = np.flatnonzero(looked.listed[row] == looked.words[row])
+    return label if whole.tolist() == [lists[label]] else ""
 
 
 @lru_cache(maxsize=512)
@@ -196,37 +282,3 @@ def _alone(code: str) -> bool:
     """Whether no other known language is written in this one's scripts."""
     scripts = set(languages.get(code).unicode_scripts)
     return all(other == code or not scripts & set(languages.get(other).unicode_scripts) for other in languages.codes())
-
-
-@lru_cache(maxsize=1)
-def _closed() -> dict[str, frozenset[str]]:
-    lines = Path(__file__).with_name("closed_words.tsv").read_text("utf-8").splitlines()[1:]
-    return {code: frozenset(listed.split()) for code, _, listed in (line.partition("\t") for line in lines)}
-
-
-@lru_cache(maxsize=1024)
-def _distinct(code: str, rival: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Closed-class words of a language that the rival has not, and those of the rival that the language has not."""
-    own, theirs = (_closed().get(name, frozenset()) for name in (code, rival))
-    return own - theirs, theirs - own
-
-
-def _lead(present: set[str], code: str, rival: str) -> int:
-    own, theirs = _distinct(code, rival)
-    return len(present & own) - len(present & theirs)
-
-
-@lru_cache(maxsize=4)
-def _model(path: str) -> Any:
-    import fasttext
-
-    # Silences a notice about the return type of load_model that fastText prints to standard error.
-    fasttext.FastText.eprint = lambda *_: None
-    try:
-        model = fasttext.load_model(path)
-        first = model.get_labels()[0]
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise EngineError(f"{path}: not a fastText model ({error}); give a .bin or .ftz file with labels") from error
-    if not first.startswith(_LABEL):
-        raise EngineError(f"{path}: labels such as {first!r}: a language model has {_LABEL}xx")
-    return model

@@ -68,3 +68,66 @@ def test_find_by_other_codes() -> None:
     assert found is not None
     assert found.code == "ne"
     assert languages.find("nope", "lid176") is None
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        ("__label__hin_Deva", "hi"),
+        ("cmn_Hani", "zh-Hans"),
+        ("zho_Hans", "zh-Hans"),
+        ("zho_Hant", "zh-Hant"),
+        ("npi_Deva", "ne"),
+        ("nep", "ne"),
+        ("kok_Deva", "gom"),
+        ("srp_Latn", "sr-Latn"),
+        ("srp_Cyrl", "sr"),
+        ("uzn_Cyrl", "uz-Cyrl"),
+        ("als_Latn", "sq"),
+        ("ekk_Latn", "et"),
+        ("jpn_Jpan", "ja"),
+        ("kor_Hang", "ko"),
+        ("sat_Olck", "sat"),
+        ("mni_Mtei", "mni-Mtei"),
+        ("bh", "bho"),
+        ("ns", "nso"),
+        ("zh-TW", "zh-Hant"),
+    ],
+)
+def test_labels_of_any_system(label: str, code: str) -> None:
+    found = languages.find_any(label)
+    assert found is not None
+    assert found.code == code
+
+
+def test_every_code_goes_there_and_back() -> None:
+    for code in languages.codes():
+        language = languages.get(code)
+        assert languages.find_any(code) == language
+        if language.nllb:
+            assert languages.find_any(language.nllb) == language
+            assert languages.find(language.nllb, "nllb") == language
+        for scheme in ("iso639_3", "m2m100", "lid176"):
+            label = getattr(language, scheme)
+            found = languages.find(label, scheme) if label else language
+            assert found is not None
+            # Several languages may share a label (zh); it then means the first of them.
+            assert getattr(found, scheme) == (label or getattr(language, scheme))
+        assert language in languages.find_all(f"{language.iso639_3}_{language.scripts[0]}")
+        assert language in languages.find_all(f"{language.iso639_3}_{language.unicode_scripts[0]}")
+    pairs = [(languages.get(code).iso639_3, languages.get(code).scripts) for code in languages.codes()]
+    assert len(pairs) == len(set(pairs))
+    assert languages.find_any("xx_Latn") is None
+    assert languages.find_any("zxx_none") is None
+    assert languages.find_any("") is None
+
+
+def test_lid176_labels_that_languages_share() -> None:
+    shared: dict[str, list[str]] = {}
+    for code in languages.codes():
+        shared.setdefault(languages.get(code).lid176, []).append(code)
+    shared.pop("")
+    assert {label: found for label, found in shared.items() if len(found) > 1} == {
+        "uz": ["uz", "uz-Cyrl"],
+        "zh": ["zh-Hans", "zh-Hant"],
+    }
