@@ -46,6 +46,7 @@ _ALIASES: Mapping[FlatTable, Mapping[str, tuple[str, ...]]] = {
 }
 # Columns that files hold as text or as numbers; they are cast.
 _CAST = {"label": pa.string(), "score": pa.float64()}
+_MAX_NAME = 40
 _TEXTS: Mapping[FlatTable, tuple[str, ...]] = {"documents": ("text",), "pairs": ("text_a", "text_b")}
 
 
@@ -192,9 +193,10 @@ def _resolve(table: FlatTable, path: Path, available: list[str], said: Mapping[s
         if column is not None and column not in found.values():
             found[name] = column
         elif name in _TEXTS[table]:
+            shown = ", ".join(one if len(one) <= _MAX_NAME else f"{one[:_MAX_NAME]}…" for one in available[:20]) or "none"
+            headless = "; if the first line names no columns: --set source.options.header=no" if path.suffix != ".parquet" else ""
             raise SourceError(
-                f"{path}: no column for {name}; it has {', '.join(available) or 'none'}: "
-                f"name it with --set source.columns.{name}=COLUMN"
+                f"{path}: no column for {name}; it has {shown}: name it with --set source.columns.{name}=COLUMN{headless}"
             )
     return found
 

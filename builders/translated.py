@@ -49,6 +49,18 @@ class SourceSection(Section):
     limit: int | None = Field(default=None, ge=1)
     on_missing: Literal["stop", "drop"] = "stop"
 
+    @field_validator("columns", "options", mode="before")
+    @classmethod
+    def _texts(cls, values: Any) -> Any:
+        """What YAML reads as a number or as a truth value was meant as the text it is: a column named 2, header=no."""
+        if not isinstance(values, Mapping):
+            return values
+        said = {True: "yes", False: "no"}
+        return {
+            key: said[value] if isinstance(value, bool) else str(value) if isinstance(value, int) else value
+            for key, value in values.items()
+        }
+
 
 class EngineSection(Section):
     """An engine by name; every other key is an option of that engine."""

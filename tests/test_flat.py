@@ -105,3 +105,20 @@ def test_names_that_are_not_known(tmp_path: Path) -> None:
         read(f"jsonl:{path}", columns={"text": "texts"})
     with pytest.raises(SourceError, match="no such file"):
         read(f"jsonl:{tmp_path / 'gone.jsonl'}")
+
+
+def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
+    from tests.small_set import cli, rows
+
+    path = tmp_path / "web.tsv"
+    path.write_text("NA\tThe ferry leaves the harbour at noon and comes back when the tide has turned.\n" * 2, "utf-8")
+    code, _, err = cli("filter", "--src", f"tsv:{path}", "--profile", "sentence", "--lang", "en", "--out", tmp_path / "out")
+    assert code == 2
+    assert "--set source.options.header=no" in err
+    code, _, err = cli(
+        "filter", "--src", f"tsv:{path}", "--profile", "sentence", "--lang", "en", "--out", tmp_path / "out", "--store", tmp_path / "store",
+        "--set", "source.options.header=no", "--set", "source.columns.text=2",
+    )  # fmt: skip
+    assert code == 0, err
+    (row,) = rows(tmp_path / "out", "en-documents/*")
+    assert (row["doc_id"], row["1"], row["text"][:9]) == ("web:1", "NA", "The ferry")
