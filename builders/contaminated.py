@@ -16,7 +16,7 @@ from pydantic import Field
 from dsbuild import executors, files, parquet, release, run
 from dsbuild.builders.cascade import Cascade
 from dsbuild.builders.leakage_draft import Draft, write
-from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, open_tables
+from dsbuild.builders.opened import FIELDS, IDS, RELEASE, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import Rows, public, public_recipe
 from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
 from dsbuild.errors import RecipeError, UnknownName
@@ -70,8 +70,7 @@ class ContaminationRecipe(Section):
 
     def title(self) -> str:
         """The build's name: given, or made from the source's."""
-        kind, own = own_name(as_spec(self.source.src))
-        return self.name or "-".join([kind, *([own] if own else []), "checked"])
+        return self.name or f"{name_of(as_spec(self.source.src))}-checked"
 
 
 def check(
@@ -84,7 +83,9 @@ def check(
         raise UnknownName("policy", policy, POLICIES)
     if not against:
         raise RecipeError("name at least one evaluation set: --against FILE")
-    source = {key: value for key, value in (("src", src), ("lang", lang), ("limit", limit)) if value is not None}
+    source = {
+        key: value for key, value in (("src", as_spec(src)), ("lang", lang), ("limit", limit)) if value is not None
+    }
     values = apply_settings({"source": source, "against": list(against), "policy": policy}, settings)
     recipe = validate(ContaminationRecipe, values, where="options")
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
@@ -121,8 +122,8 @@ def check(
         for lang, tables in manifest["accounting"].items()
     }
     return {
-        "release": str(folder), "policy": policy, "sets": sets, "languages": tables, "contaminated": found["contaminated"], "notes": manifest["notes"],
-        "examples": found["examples"],
+        "release": str(folder), "policy": policy, "sets": sets, "languages": tables, "contaminated": found["contaminated"],
+        "notes": manifest["notes"], "examples": found["examples"],
     }  # fmt: skip
 
 
@@ -164,12 +165,12 @@ def item_nodes(
 
 
 def set_names(against: Sequence[str]) -> list[str]:
-    """A name for each set, from its file's or folder's; sets of the same name are numbered."""
+    """A name for each set: a release's own, else that of the file or folder; sets of the same name are numbered."""
     counts: Counter[str] = Counter()
     names = []
     for spec in against:
         kind, own = own_name(as_spec(spec))
-        name = own or kind
+        name = name_of(as_spec(spec)) if kind == RELEASE else own or kind
         counts[name] += 1
         names.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
     return names
@@ -214,7 +215,7 @@ class ReadItems:
 
 @dataclass(frozen=True)
 class JoinItems:
-    """The items of all sets, in the order of the sets."""
+    """The items of all sets as one table."""
 
     name: ClassVar[str] = "join_items"
     version: ClassVar[int] = 1
@@ -226,7 +227,6 @@ class JoinItems:
         return Result({"out": self._shards(inputs)}, counts=Counts(total, total))
 
     def _shards(self, inputs: Mapping[str, Any]) -> Iterator[Shard]:
-        # Numbered by set, so that the order of the names is that of the sets up to ten; a row's set is in the row in any case.
         some = False
         for name in sorted(inputs):
             for table in inputs[name]:
@@ -286,7 +286,7 @@ def _evidence_parts(opened: Opened, progress: Progress) -> list[release.Part]:
 
 def _found(opened: Opened, progress: Progress, minimum: float) -> dict[str, Any]:
     """Per set the items that were found and the rows that hold one; contaminated rows per table; examples."""
-    items: dict[str, set[str]] = defaultdict(set)
+    items: dict[str, set[tuple[str, str]]] = defaultdict(set)
     rows: dict[str, set[tuple[str, str]]] = defaultdict(set)
     contaminated: dict[str, int] = {}
     examples: list[dict[str, Any]] = []
@@ -297,13 +297,11 @@ def _found(opened: Opened, progress: Progress, minimum: float) -> dict[str, Any]
             for one in (
                 evidence.filter(pc.greater_equal(evidence["coverage"], minimum)).drop_columns(["row"]).to_pylist()
             ):
-                items[one["set"]].add(one["item"])
+                items[one["set"]].add((one["item"], one["item_lang"]))
                 rows[one["set"]].add((table.key, one["id"]))
-                ids.add(one["id"])
-                if len(examples) < _MAX_SHOWN and all(
-                    one["set"] != other["set"] or len(items) == 1 for other in examples
-                ):
+                if one["id"] not in ids and len(examples) < _MAX_SHOWN:
                     examples.append(one)
+                ids.add(one["id"])
         contaminated[table.key] = len(ids)
     return {
         "sets": {name: {"found": len(items[name]), "rows": len(rows[name])} for name in items}, "contaminated": contaminated, "examples": examples,

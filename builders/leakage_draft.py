@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import dsbuild
 from dsbuild import languages, parquet, release
 from dsbuild.builders.opened import Opened, OpenTable, facts_of
-from dsbuild.builders.parts import Mask, Rows, parts_of, stage_facts, verdict_part
+from dsbuild.builders.parts import Mask, Rows, stage_facts, verdict_part
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Node, Progress
 from dsbuild.stage import digest
@@ -64,7 +64,7 @@ def write(
     }  # fmt: skip
     facts["build_key"] = digest(str(facts))
     parts = itertools.chain(
-        *(_parts(draft, table) for table in draft.opened.tables), more, [verdict_part(draft.progress)]
+        *(_parts(draft, table, counted) for table in draft.opened.tables), more, [verdict_part(draft.progress)]
     )
     return release.write(out, parts, facts, render_card)
 
@@ -86,15 +86,20 @@ def _mask(table: OpenTable, lang: str, kept: bool) -> Mask:
     return inside
 
 
-def _parts(draft: Draft, table: OpenTable) -> Iterator[release.Part]:
+def _parts(draft: Draft, table: OpenTable, counted: Accounting) -> Iterator[release.Part]:
     paths = draft.paths(table)
     found = pq.read_schema(paths[0])
     for lang in draft.langs(table):
-        kept, lost = Rows(paths, _mask(table, lang, True)), Rows(paths, _mask(table, lang, False))
-        yield from parts_of(kept, lang, table.table, _schema(found, table))
-        number = sum(lost.splits(table.table).values()) if table.table != "qrels" else 0
-        if number:
-            yield release.Part("dropped", f"{lang}-{table.table}", _schema(found, table, ("fate",)), number, lost)
+        row = counted[lang][table.table]
+        config, kept = f"{lang}-{table.table}", Rows(paths, _mask(table, lang, True))
+        for split, number in (row["splits"] or {table.table: 0}).items():
+            # `datasets` cannot open a split without rows: the file is there, and no configuration names it.
+            yield release.Part(
+                config, split, _schema(found, table), number, kept.of_split(split), config if number else "", table.table, lang
+            )  # fmt: skip
+        if row.get("dropped"):
+            lost = Rows(paths, _mask(table, lang, False))
+            yield release.Part("dropped", config, _schema(found, table, ("fate",)), row["dropped"], lost)
 
 
 def _schema(found: pa.Schema, table: OpenTable, extra: tuple[str, ...] = ()) -> pa.Schema:

@@ -84,6 +84,18 @@ def as_spec(said: str) -> str:
     return f"{ending}:{said}" if ending is not None and ":" not in said else said
 
 
+def name_of(spec: str) -> str:
+    """What a source is called: a release by its manifest, others by kind and file or folder.
+
+    >>> name_of("jsonl:data/questions.jsonl.gz")
+    'jsonl-questions'
+    """
+    kind, own = own_name(spec)
+    if kind == RELEASE:
+        return str(release.read_manifest(Path(spec.partition(":")[2]).expanduser())["name"])
+    return "-".join([kind, *([own] if own else [])])
+
+
 def open_tables(
     section: SourceSection, prefix: str = "", table: str | None = None, digests: Path | None = None, *, texts_only: bool = False
 ) -> Opened:  # fmt: skip
@@ -95,6 +107,10 @@ def open_tables(
     section = section.model_copy(update={"src": as_spec(section.src)})
     kind, _, path = section.src.partition(":")
     if kind == RELEASE:
+        if section.lang or section.limit or section.columns or section.options:
+            raise RecipeError(
+                f"{path}: a release says its languages and columns itself and is read whole; leave --lang, --limit and source.* out"
+            )
         return _release(Path(path).expanduser(), prefix)
     if kind in FORMS and not _is_set(section):
         return _flat(section, prefix, table, digests)

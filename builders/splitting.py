@@ -12,9 +12,9 @@ from pydantic import Field
 from dsbuild import executors, files, release, run
 from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.leakage_draft import Draft, write
-from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, open_tables
+from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public_recipe
-from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
+from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node, Progress
 from dsbuild.recipe import Section, apply_settings, validate
@@ -59,8 +59,7 @@ class SplitRecipe(Section):
 
     def title(self) -> str:
         """The build's name: given, or made from the source's."""
-        kind, own = own_name(as_spec(self.source.src))
-        return self.name or "-".join([kind, *([own] if own else []), "split"])
+        return self.name or f"{name_of(as_spec(self.source.src))}-split"
 
 
 def split(
@@ -78,7 +77,9 @@ def split(
     if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > _TOLERANCE:
         said = " + ".join(f"{name} {share:g}" for name, share in shares.items())
         raise RecipeError(f"{said} = {sum(shares.values()):g}: shares lie between 0 and 1 and add up to 1")
-    source = {key: value for key, value in (("src", src), ("lang", lang), ("limit", limit)) if value is not None}
+    source = {
+        key: value for key, value in (("src", as_spec(src)), ("lang", lang), ("limit", limit)) if value is not None
+    }
     values = apply_settings({"source": source, "shares": shares, "seed": seed}, settings)
     recipe = validate(SplitRecipe, values, where="options")
     folder = _folder(out, recipe.title())

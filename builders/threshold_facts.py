@@ -21,15 +21,15 @@ N_STEPS = 11
 N_BINS = 40
 _EXCERPT = 240
 # Values of a column that are kept to find quantiles, chosen by a hash of the row's place.
-_MAX_VALUES = 200_000
+MAX_VALUES = 200_000
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass
-class _Rule:
-    """What is gathered of one rule in one table over all languages."""
+class Gathered:
+    """What is gathered of one rule in one table."""
 
     rule: Any
     fails: int = 0
@@ -59,7 +59,7 @@ def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict
     name = f"retain.{stream.table}"
     retained = [parquet.read(shard.path) for shard in progress.shards(Input(name))] if name in progress.done else []
     langs: dict[str, dict[str, int]] = defaultdict(lambda: {"in": 0, "kept": 0})
-    gathered: dict[tuple[str, float | None, str], _Rule] = {}
+    gathered: dict[tuple[str, float | None, str], Gathered] = {}
     total = sum(shard.rows for shard in progress.shards(Input(prepared.decided(stream))))
     seen = 0
     for rows in _shards(progress, prepared, stream):
@@ -69,15 +69,15 @@ def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict
         for lang in pc.unique(lang_column).to_pylist():
             mask = pc.equal(lang_column, lang)
             own = rows.filter(mask)
-            order = _scattered(places[mask.to_numpy()])
+            order = scattered(places[mask.to_numpy()])
             langs[lang]["in"] += own.num_rows
             langs[lang]["kept"] += int(pc.sum(pc.equal(own["fate"], "kept")).as_py() or 0)
             known = [rule for rule in decide.rules(lang, retained) if rule.column in own.column_names]
-            _gather(own, order, -(-total // _MAX_VALUES), stream, known, gathered)
+            gather(own, order, -(-total // MAX_VALUES), stream, known, gathered)
     return {
         "table": stream.table,
         "languages": dict(sorted(langs.items())),
-        "rules": [_told(one) for one in gathered.values()],
+        "rules": [told(one) for one in gathered.values()],
         "duplicates": _duplicates(progress, stream),
     }
 
@@ -87,7 +87,7 @@ def _shards(progress: Progress, prepared: PreparedFilter, stream: Stream) -> Ite
         yield parquet.read(shard.path)
 
 
-def _scattered(places: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def scattered(places: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """A pseudo-random number for each place of a row in its table (the finaliser of SplitMix64, G. Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         mixed = (places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -96,9 +96,9 @@ def _scattered(places: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
-def _gather(
+def gather(
     rows: pa.Table, order: npt.NDArray[np.uint64], step: int, stream: Stream, rules: Sequence[Any],
-    gathered: dict[tuple[str, float | None, str], _Rule],
+    gathered: dict[tuple[str, float | None, str], Gathered],
 ) -> None:  # fmt: skip
     """Add rows of one language to what is known of each rule; one value in `step` is kept for quantiles."""
     from dsbuild.filters.decide import fails, scores
@@ -114,7 +114,7 @@ def _gather(
     before = np.zeros(rows.num_rows, np.bool_)
     safe = np.asarray(rows["protected"].to_numpy(zero_copy_only=False), np.bool_)
     for place, rule in enumerate(rules):
-        one = gathered.setdefault((rule.name, rule.value, rule.source), _Rule(rule))
+        one = gathered.setdefault((rule.name, rule.value, rule.source), Gathered(rule))
         fell, known = failed[place], ~np.isnan(columns[place])
         one.fails += int(fell.sum())
         one.scored += int(known.sum())
@@ -132,7 +132,7 @@ def _gather(
 
 
 def _borderline(
-    one: _Rule, rows: pa.Table, stream: Stream, column: Floats, known: Bools, order: npt.NDArray[np.uint64]
+    one: Gathered, rows: pa.Table, stream: Stream, column: Floats, known: Bools, order: npt.NDArray[np.uint64]
 ) -> None:
     """Keep the rows nearest to the threshold on each side; equally near ones are chosen by the hash of their id."""
     measured = np.abs(column) if one.rule.op == "abs>" else column
@@ -152,11 +152,11 @@ def _borderline(
         del store[N_BORDERLINE:]
 
 
-def _told(one: _Rule) -> dict[str, Any]:
+def told(one: Gathered) -> dict[str, Any]:
     """A rule as the report says it: what it takes, what other thresholds would, and the rows on each side."""
     rule = one.rule
     told: dict[str, Any] = {
-        "rule": rule.name, "column": rule.column, "op": rule.op, "threshold": rule.value, "source": rule.source, "action": rule.action,
+        "rule": rule.name, "key": rule.key, "column": rule.column, "op": rule.op, "threshold": rule.value, "source": rule.source, "action": rule.action,
         "scored": one.scored, "fails": one.fails, "first": one.first, "sole": one.sole, "sweep": [], "histogram": None, "below": [], "above": [],
     }  # fmt: skip
     if rule.op == "is" or not one.values:

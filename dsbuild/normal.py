@@ -198,8 +198,8 @@ _NTA = regex.compile("ൻ്റ")
 # Numbers' and other visible format signs (؀ ۝ ܏) stay, so do the tags of flags. A ZWJ before a pictograph makes one emoji; between
 # Bengali ra and virama it tells র‍্য from র্য.
 _INVISIBLE = regex.compile(
-    r"(?:[[\p{Cf}&&\p{Default_Ignorable_Code_Point}]--[\u200d\U000e0000-\U000e007f]]|[\p{Variation_Selector}\u034fـ]"
-    r"|\u200d(?!\p{Extended_Pictographic}|(?<=র\u200d)\u09cd))++",
+    r"[[\p{Cf}&&\p{Default_Ignorable_Code_Point}]\p{Variation_Selector}\u034fـ--[\u200d\U000e0000-\U000e007f]]++"
+    r"|\u200d(?!\p{Extended_Pictographic}|(?<=র\u200d)\u09cd)",
     regex.V1,
 )
 _SPACES = regex.compile(r"[\s\x1c-\x1f]++")
@@ -220,7 +220,7 @@ _NASAL = regex.compile(
 
 @lru_cache(maxsize=1)
 def _typeface_table() -> dict[str, str]:
-    """What each presentation form is a form of; those of single marks, which stand on a space, are left alone."""
+    """What each presentation form is a form of; those with a space in them, such as single marks and ﷺ, are left alone."""
     found = {}
     for start, end in class_ranges(_TYPEFACE.pattern):
         for code in range(start, end):

@@ -31,6 +31,7 @@ _COMMON_LETTERS = "\u30fc\uff70\uff9e\uff9f"
 
 _MARKS = r"[\p{M}\u200c\u200d]"
 _BASE = r"[\p{L}\p{N}_--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]"
+_RUN = rf"[{_BASE}{_MARKS}]"
 _MYANMAR = r"[\p{Myanmar}&&\p{L}]"
 _WORD = regex.compile(
     rf"""
@@ -43,7 +44,8 @@ _WORD = regex.compile(
     | [\p{{Khmer}}&&\p{{L}}](?:\u17d2\p{{L}}|{_MARKS})*+
     | {_MYANMAR}(?:\u1039\p{{L}}|{_MARKS}|{_MYANMAR}(?=\u103a|\u1037\u103a){_MARKS}++)*+
     | [[\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]&&\p{{Nd}}]++
-    | {_BASE}(?:{_BASE}|{_MARKS}|['’ʼ״׳](?=\p{{L}})|[.,٫٬](?=\p{{Nd}})(?<=\p{{Nd}}.))*+
+    # By runs, and with a bound: a repeat of millions of turns takes more memory than `regex` allows itself.
+    | {_BASE}{_RUN}*+(?:(?:['’ʼ״׳](?=\p{{L}})|[.,٫٬](?=\p{{Nd}})(?<=\p{{Nd}}.)){_RUN}*+){{0,1000000}}+
     """,
     regex.VERBOSE | regex.V1,
 )
