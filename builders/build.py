@@ -10,22 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, files, release, run
-from dsbuild.builders import draft, examples, filtered_draft
-from dsbuild.builders.filtered import FilterRecipe, PreparedFilter, prepare_filter
+from dsbuild.builders import contaminated, draft, examples, filtered_draft, splitting
+from dsbuild.builders.contaminated import ContaminationRecipe
+from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.recipes import find
+from dsbuild.builders.splitting import SplitRecipe
 from dsbuild.builders.translated import Prepared, TranslateRecipe, prepare
 from dsbuild.errors import RecipeError, UnknownName
+from dsbuild.graph import Node
 from dsbuild.recipe import apply_settings, read_yaml, validate
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
 DEFAULT_ENGINE = "ctranslate2"
 
-Recipe = TranslateRecipe | FilterRecipe
-_KINDS: Mapping[str, type[TranslateRecipe] | type[FilterRecipe]] = {
+Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe
+_KINDS: Mapping[str, type[TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe]] = {
     "translate": TranslateRecipe,
     "filter": FilterRecipe,
+    "split": SplitRecipe,
+    "contamination": ContaminationRecipe,
 }
 
 
@@ -81,25 +86,31 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
     return validate(_KINDS[named], values, where=str(path) if path else "options", lines=lines)
 
 
-def prepare_build(recipe: Recipe, store: Path) -> Prepared | PreparedFilter:
-    """Everything checked that can be checked before work starts, and the graph."""
-    digests = store / "digests"
-    return prepare_filter(recipe, digests) if isinstance(recipe, FilterRecipe) else prepare(recipe, digests)
+def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
+    """The graph of a recipe, and for a translation what was prepared for it."""
+    if isinstance(recipe, SplitRecipe):
+        return splitting.nodes_of(recipe, store), None
+    if isinstance(recipe, ContaminationRecipe):
+        return contaminated.nodes_of(recipe, store), None
+    if isinstance(recipe, FilterRecipe):
+        return prepare_filter(recipe, store / "digests").nodes, None
+    prepared = prepare(recipe, store / "digests")
+    return prepared.nodes, prepared
 
 
 def plan_build(recipe: Recipe, store: Path) -> dict[str, Any]:
     """The plan of a recipe: per node its units, how many are done, and why the others run; and better engines, if any."""
     from dsbuild.translate.advice import advise
 
-    prepared = prepare_build(recipe, store)
-    lines = run.plan(prepared.nodes, Store(store), recipe.title())
+    nodes, prepared = _nodes(recipe, store)
+    lines = run.plan(nodes, Store(store), recipe.title())
     plan: dict[str, Any] = {
         "recipe": recipe.title(),
         "nodes": [asdict(line) for line in lines],
         "terms": {},
         "advice": [],
     }
-    if isinstance(prepared, Prepared):
+    if prepared is not None:
         chosen = prepared.recipe.engine
         plan["terms"] = {name: asdict(terms) for name, terms in prepared.terms.items()}
         plan["advice"] = advise(chosen.name, dict(chosen.choice().options), prepared.src, prepared.recipe.langs)
@@ -110,6 +121,10 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
+    if isinstance(recipe, SplitRecipe | ContaminationRecipe):
+        runner: Any = splitting.run_split if isinstance(recipe, SplitRecipe) else contaminated.run_check
+        found = runner(recipe, out, store, executor, workers, reporter)
+        return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
     if folder.name in ("", ".."):
         folder = folder.resolve()
@@ -120,14 +135,16 @@ def run_build(
         stack.enter_context(
             files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
         )
-        prepared = prepare_build(recipe, store)
-        release.check_replaceable(folder, asdict(prepared.source_facts))
         kept = Store(store)
-        if isinstance(prepared, PreparedFilter):
-            progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
-            manifest = filtered_draft.write_filtered(folder, prepared, progress)
-            summary = filtered_draft.summary(prepared, manifest, folder)
-            return Built(manifest, manifest["notes"], summary, filtered_draft.samples(folder, prepared))
+        if isinstance(recipe, FilterRecipe):
+            filtering = prepare_filter(recipe, store / "digests")
+            release.check_replaceable(folder, asdict(filtering.source_facts))
+            progress = run.run(filtering.nodes, kept, recipe.title(), chosen, reporter)
+            manifest = filtered_draft.write_filtered(folder, filtering, progress)
+            summary = filtered_draft.summary(filtering, manifest, folder)
+            return Built(manifest, manifest["notes"], summary, filtered_draft.samples(folder, filtering))
+        prepared = prepare(recipe, store / "digests")
+        release.check_replaceable(folder, asdict(prepared.source_facts))
         stop_if_bad(prepared, kept, chosen, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
         stop_if_lost(prepared, draft.accounting(prepared, progress))

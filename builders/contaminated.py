@@ -87,7 +87,24 @@ def check(
         key: value for key, value in (("src", as_spec(src)), ("lang", lang), ("limit", limit)) if value is not None
     }
     values = apply_settings({"source": source, "against": list(against), "policy": policy}, settings)
-    recipe = validate(ContaminationRecipe, values, where="options")
+    return run_check(validate(ContaminationRecipe, values, where="options"), out, store, executor, workers, reporter)
+
+
+def nodes_of(recipe: ContaminationRecipe, store: Path) -> list[Node]:
+    """The graph of a recipe, for `dsbuild plan`."""
+    digests = store / "digests"
+    return _graph(recipe, open_tables(recipe.source, table=recipe.contamination.table, digests=digests), digests)[0]
+
+
+def run_check(
+    recipe: ContaminationRecipe,
+    out: Path | None,
+    store: Path,
+    executor: str,
+    workers: int | None,
+    reporter: Reporter | None,
+) -> dict[str, Any]:
+    """Run a recipe; see `check`."""
     folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
     folder = folder.resolve() if folder.name in ("", "..") else folder
     chosen = executors.make(executor, workers)
@@ -122,7 +139,7 @@ def check(
         for lang, tables in manifest["accounting"].items()
     }
     return {
-        "release": str(folder), "policy": policy, "sets": sets, "languages": tables, "contaminated": found["contaminated"],
+        "release": str(folder), "policy": recipe.policy, "sets": sets, "languages": tables, "contaminated": found["contaminated"],
         "notes": manifest["notes"], "examples": found["examples"],
     }  # fmt: skip
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.filters import FILTERS, SCORERS, TABLE_FILTERS
 from dsbuild.filters.profiles import check_thresholds, profile, rules_digest, split_settings
+from dsbuild.filters.scorers import option_names, scorers_of
 from dsbuild.graph import Input, Node
 from dsbuild.recipe import Section
 
@@ -110,6 +110,8 @@ class PreparedFilter:
 
 def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> PreparedFilter:
     """Open the source, check every filter, setting and threshold, and lay out the graph."""
+    from dsbuild.builders import licensing
+
     check_thresholds(recipe.thresholds)
     chosen = profile(recipe.profile)
     groups = recipe.filters if recipe.filters is not None else chosen.groups
@@ -121,9 +123,11 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
             f"{unused[0]}: set, but not among the filters ({', '.join(groups)}); add it: --set filters=[{','.join([*groups, unused[0]])}]"
         )
     kind = recipe.source.src.partition(":")[0]
-    if kind in FORMS and not _is_set(recipe):
-        return _flat(recipe, chosen.table, tuple(groups), digests)
-    return _set(recipe, tuple(groups), digests)
+    flat = kind in FORMS and not _is_set(recipe)
+    prepared = _flat(recipe, chosen.table, tuple(groups), digests) if flat else _set(recipe, tuple(groups), digests)
+    masked = any(node.name.startswith("mask.") for node in prepared.nodes)
+    licensing.check(prepared.source_facts, {}, recipe.release.license, derived=masked)
+    return prepared
 
 
 def _is_set(recipe: FilterRecipe) -> bool:
@@ -296,31 +300,8 @@ def _share(value: Any) -> float:
 
 
 def _option_names(group: str) -> list[str]:
-    """What of a filter may be set besides its thresholds: the fields of its class, or the keyword arguments of its node maker."""
-    if group == "language":
-        return ["model"]
-    more = {"pii": ["policy"], "classifier": ["retain"]}.get(group, [])
+    """What of a filter may be set besides its thresholds."""
     if group in TABLE_FILTERS.names():
         return list(DUPLICATE_OPTIONS[group])
-    return [*more, *(one.name for one in dataclasses.fields(SCORERS.get(group)) if one.init and one.name != "groups")]
-
-
-def scorers_of(groups: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The scorers of some groups; groups that one class serves are scored in one pass, with the options of all of them.
-
-    A value of the wrong kind is a `RecipeError`.
-    """
-    by_class: dict[str, list[str]] = {}
-    for group in groups:
-        by_class.setdefault(SCORERS.target(group), []).append(group)
-    made: dict[str, Any] = {}
-    for served in by_class.values():
-        kind = SCORERS.get(served[0])
-        shared = {key: value for group in served for key, value in options[group].items()}
-        if "groups" in {one.name for one in dataclasses.fields(kind)}:
-            shared["groups"] = tuple(served)
-        try:
-            made["+".join(served)] = kind(**shared)
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"{served[0]}: {error}") from error
-    return made
+    # These are steps of the build, not fields of the scorer.
+    return [*{"pii": ["policy"], "classifier": ["retain"]}.get(group, []), *option_names(group)]

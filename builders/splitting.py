@@ -74,14 +74,23 @@ def split(
     evaluation split and not in one itself is dropped. `RecipeError` for shares that do not add to 1 and for a group of linked rows that is too large.
     """
     shares = dict(zip(SPLITS, (train, dev, test), strict=True))
-    if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > _TOLERANCE:
-        said = " + ".join(f"{name} {share:g}" for name, share in shares.items())
-        raise RecipeError(f"{said} = {sum(shares.values()):g}: shares lie between 0 and 1 and add up to 1")
     source = {
         key: value for key, value in (("src", as_spec(src)), ("lang", lang), ("limit", limit)) if value is not None
     }
     values = apply_settings({"source": source, "shares": shares, "seed": seed}, settings)
-    recipe = validate(SplitRecipe, values, where="options")
+    return run_split(validate(SplitRecipe, values, where="options"), out, store, executor, workers, reporter)
+
+
+def nodes_of(recipe: SplitRecipe, store: Path) -> list[Node]:
+    """The graph of a recipe, for `dsbuild plan`."""
+    return _graph(recipe, open_tables(recipe.source, table=recipe.split.table, digests=store / "digests"))[0]
+
+
+def run_split(
+    recipe: SplitRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter | None
+) -> dict[str, Any]:
+    """Run a recipe; see `split`."""
+    _check_shares(recipe.shares)
     folder = _folder(out, recipe.title())
     chosen = executors.make(executor, workers)
     release.check_folder(folder)
@@ -112,6 +121,12 @@ def split(
                 kept = {part: row["splits"][part] for part in (*SPLITS, *row["splits"]) if part in row["splits"]}
                 languages[name][table] = kept | {"dropped": row["in"] - row["kept"]}
     return {"release": str(folder), "findings": facts, "notes": manifest["notes"], "languages": languages}
+
+
+def _check_shares(shares: dict[str, float]) -> None:
+    if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > _TOLERANCE:
+        said = " + ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise RecipeError(f"{said} = {sum(shares.values()):g}: shares lie between 0 and 1 and add up to 1")
 
 
 def _folder(out: Path | None, title: str) -> Path:

@@ -156,7 +156,8 @@ def told(one: Gathered) -> dict[str, Any]:
     """A rule as the report says it: what it takes, what other thresholds would, and the rows on each side."""
     rule = one.rule
     told: dict[str, Any] = {
-        "rule": rule.name, "key": rule.key, "column": rule.column, "op": rule.op, "threshold": rule.value, "source": rule.source, "action": rule.action,
+        "rule": rule.name, "key": rule.key, "column": rule.column, "op": rule.op, "threshold": rule.value, "source": rule.source,
+        "action": rule.action,
         "scored": one.scored, "fails": one.fails, "first": one.first, "sole": one.sole, "sweep": [], "histogram": None, "below": [], "above": [],
     }  # fmt: skip
     if rule.op == "is" or not one.values:

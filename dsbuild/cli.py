@@ -163,9 +163,8 @@ def plan(
 def _build(
     recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
 ) -> None:
-    from dsbuild import console, filter_console
+    from dsbuild import console, filter_console, leakage_console
     from dsbuild.builders import build
-    from dsbuild.builders.filtered import FilterRecipe
 
     if dry_run:
         found = build.plan_build(recipe, store)
@@ -176,8 +175,13 @@ def _build(
         result = build.run_build(recipe, out, store, executor, workers, reporter)
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
-    show = filter_console.print_filter_summary if isinstance(recipe, FilterRecipe) else console.print_summary
-    print_found(output, result.summary, lambda: show(result.summary, result.samples))
+    shows: dict[str, Any] = {
+        "translate": lambda: console.print_summary(result.summary, result.samples),
+        "filter": lambda: filter_console.print_filter_summary(result.summary, result.samples),
+        "split": lambda: leakage_console.print_split(result.summary),
+        "contamination": lambda: leakage_console.print_contamination(result.summary),
+    }
+    print_found(output, result.summary, shows[recipe.build])
 
 
 @app.command()
@@ -206,12 +210,27 @@ def explain(
 
 
 @app.command()
-def verify(folder: Folder, output: OutputFormat = Format.text) -> None:
-    """Check a release: digests, schemas, ids, foreign keys, accounting, card. Exit code 1 if something is wrong."""
-    from dsbuild import console
-    from dsbuild.builders import verification
+def verify(
+    name: Annotated[
+        str, typer.Argument(metavar="DIR|ORG/NAME@TAG", help="A release folder, or a release on the Hugging Face Hub.")
+    ],
+    endpoint: Annotated[
+        Optional[str],
+        typer.Option("--endpoint", metavar="URL", help="Another Hub [default: HF_ENDPOINT or huggingface.co]."),
+    ] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Check a release: digests, schemas, ids, foreign keys, accounting, card. Exit code 1 if something is wrong.
 
-    found = verification.verify(folder)
+    Example: dsbuild verify my-org/msmarco-hi@v1.0.0
+    """
+    from dsbuild import console
+    from dsbuild.builders import remote, verification
+
+    if remote.is_published(name) and not Path(name).exists():
+        found = remote.verify_remote(name, endpoint, lambda line: typer.echo(line, err=True))
+    else:
+        found = verification.verify(Path(name))
     print_found(output, found, lambda: console.print_verify(found))
     if found["problems"]:
         raise typer.Exit(1)
@@ -339,7 +358,8 @@ def main() -> NoReturn:
 
 # Commands of other files join the app when it is complete.
 import dsbuild.cli_filter  # noqa: E402
-import dsbuild.cli_leakage  # noqa: E402, F401
+import dsbuild.cli_leakage  # noqa: E402
+import dsbuild.cli_publish  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -18,10 +18,12 @@ import regex
 
 from dsbuild import languages
 from dsbuild.filters import loops
+from dsbuild.filters.alignment import gaps
+from dsbuild.filters.cognates import cognate_odds
 from dsbuild.filters.evidence import Evidence, unrelated
 from dsbuild.filters.language import LanguageId
 from dsbuild.filters.letters import BRACKET, DIGIT, LETTER, QUESTION_MARKS, QUOTE, STOP, Letters
-from dsbuild.filters.lexicon import word_odds
+from dsbuild.filters.lexicon import entries, word_odds
 from dsbuild.filters.names import found_share, names
 from dsbuild.filters.numbers import mismatch, numbers
 from dsbuild.filters.priors import Priors
@@ -29,6 +31,7 @@ from dsbuild.text import sentences
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 COLUMNS = {
     "empty": "bool: the target has no letter or digit although the source has",
@@ -43,6 +46,8 @@ COLUMNS = {
     "terminal_mismatch": "bool: one side ends as a question and the other does not; null where a language writes no question mark",
     "name_share": "share of the source's names whose sound is found in the target; null without names, or for scripts without a key",
     "sentence_delta": "sentences of the target less those of the source",
+    "missing": "log-odds that a sentence of the source has no partner, from the lengths of the sentences; null for one sentence",
+    "added": "log-odds that a sentence of the target has no partner, likewise",
     "unrelated": "log-odds, from length, names, numbers, questions and known words together, that the target translates some other text",
 }
 
@@ -76,6 +81,7 @@ class BitextChecks:
         self.prior = self.priors.pair(self.src.code, self.tgt.code)
         self.identify = LanguageId()
         self.unspaced = bool(_UNSPACED & set(self.tgt.unicode_scripts))
+        self.cognate_rates = self.priors.cognate_rates(self.tgt.code)
         self.name_rates = self.priors.name_rates(self.tgt.code) if self.src.code == "en" else (0.0, 0.0)
 
     def score(
@@ -100,6 +106,9 @@ class BitextChecks:
             length_z, number_share, names_found, n_names, question, self._words(source_texts, target_texts),
             quotes=_quoted(source, target), brackets=(source.count(BRACKET) > 0, target.count(BRACKET) > 0),
         )  # fmt: skip
+        ours, source_bounds = self._sentences(source, self.src.code)
+        theirs, target_bounds = self._sentences(target, self.tgt.code)
+        missing, added = gaps(ours, source_bounds, theirs, target_bounds, self.prior)
         columns = {
             "empty": pa.array(empty),
             "copy_share": self._copied(source, target),
@@ -112,9 +121,9 @@ class BitextChecks:
             "url_mismatch": pa.array(_urls(source_texts, target_texts), pa.int32()),
             "terminal_mismatch": pa.array(question > 0, mask=np.isnan(question) | silent),
             "name_share": pa.array(names_found, mask=np.isnan(names_found)),
-            "sentence_delta": pa.array(
-                self._sentences(target, self.tgt.code) - self._sentences(source, self.src.code), pa.int32()
-            ),
+            "sentence_delta": pa.array(np.diff(target_bounds) - np.diff(source_bounds), pa.int32()),
+            "missing": pa.array(missing, mask=np.isnan(missing) | silent),
+            "added": pa.array(added, mask=np.isnan(added) | silent),
             "unrelated": pa.array(unrelated(evidence, self.name_rates), mask=silent),
         }
         if protected_lost is not None:
@@ -171,6 +180,9 @@ class BitextChecks:
         return share, count
 
     def _words(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
+        """Log-odds of being unrelated from words: those of the lexicon, or look-alikes for a language that it has not."""
+        if self.src.code == "en" and self.tgt.code not in entries() and self.cognate_rates[0] > 0:
+            return cognate_odds(sources, targets, self.cognate_rates)
         return word_odds(sources, targets, self.tgt.code) if self.src.code == "en" else np.full(len(sources), np.nan)
 
     def _terminal(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
@@ -183,12 +195,22 @@ class BitextChecks:
         )
         return np.where(asked != answered, 1.0, np.where(asked, -1.0, 0.0))
 
-    def _sentences(self, column: Letters, lang: str) -> npt.NDArray[np.int64]:
-        """Number of sentences; only texts with two stops or more need to be looked at."""
+    def _sentences(self, column: Letters, lang: str) -> tuple[Ints, Ints]:
+        """The sizes of all sentences end to end, and where those of each text begin; only texts with two stops or more are looked at."""
         counts = np.minimum(column.count(LETTER | DIGIT), 1)
-        for index in np.flatnonzero((column.count(STOP) > 1) & (counts > 0)).tolist():
-            counts[index] = len(sentences(column.texts[index], lang))
-        return counts
+        many = np.flatnonzero((column.count(STOP) > 1) & (counts > 0)).tolist()
+        spans = {index: sentences(column.texts[index], lang) for index in many}
+        for index, found in spans.items():
+            counts[index] = len(found)
+        bounds = np.concatenate(([0], np.cumsum(counts)))
+        sizes = np.empty(bounds[-1], np.int64)
+        alone = counts == 1
+        sizes[bounds[:-1][alone]] = column.sizes()[alone]
+        running = np.concatenate(([0], np.cumsum(column.weights())))
+        for index, found in spans.items():
+            edges = np.array(found, np.int64) + column.bounds[index]
+            sizes[bounds[index] : bounds[index + 1]] = running[edges[:, 1]] - running[edges[:, 0]] if len(found) else 0
+        return sizes, bounds
 
 
 def _quoted(source: Letters, target: Letters) -> tuple[Bools, Bools]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from dsbuild.stage import digest
 
 _FOLDER = Path(__file__).parent
+SCORERS = ("stopwords.tsv", "pii_words.tsv")  # besides those of the checks
+RULES = ("thresholds.yaml", "profiles.yaml")
 CHECKS = ("priors.json", "lexicon.tsv", "closed_words.tsv", "number_words.tsv", "lid.176.ftz")
 
 
@@ -16,6 +18,12 @@ CHECKS = ("priors.json", "lexicon.tsv", "closed_words.tsv", "number_words.tsv", 
 def checks_digest() -> str:
     """What the checks of translations read besides their texts."""
     return digest(*((_FOLDER / name).read_bytes() for name in CHECKS))
+
+
+@lru_cache(maxsize=1)
+def scorers_digest() -> str:
+    """What the scorers of filters read besides their texts."""
+    return digest(*((_FOLDER / name).read_bytes() for name in (*CHECKS, *SCORERS)))
 
 
 @lru_cache(maxsize=1)

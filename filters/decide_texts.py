@@ -49,7 +49,9 @@ class DecideTexts:
         safe = self._protected(rows, inputs.get("qrels"))
         dropped = ~keep & ~safe
         flags: dict[int, str] = {}
-        named = rows.select([self.id_column, self.lang_column]).take(pa.array(sorted({one.index for one in failed}), pa.int64()))
+        named = rows.select([self.id_column, self.lang_column]).take(
+            pa.array(sorted({one.index for one in failed}), pa.int64())
+        )
         rows_of = dict(zip(sorted({one.index for one in failed}), named.to_pylist(), strict=True))
         verdicts = []
         for found in failed:

@@ -31,8 +31,9 @@ class IdentifyRows:
     """Identify the language of each text; texts of three words or fewer get none.
 
     text: the text column; lang: the language that the user said, "auto" to take what is found ("und" where nothing is), ""
-    to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx` labels, ""
-    for the shipped one; scored: whether the columns are wanted, or only `target`; prefix: of the columns; data: digest of the model and the word lists.
+    to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx`
+    labels, "" for the shipped one; scored: whether the columns are wanted, or only `target`; prefix: of the columns;
+    data: digest of the model and the word lists.
     """
 
     text: str = "text"

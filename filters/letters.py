@@ -51,7 +51,11 @@ class Letters:
         The weights make texts in several scripts, and lengths across scripts, nearly comparable; surrounding
         differences are the prior's business.
         """
-        return self.sums(_weights()[self.scripts])
+        return self.sums(self.weights())
+
+    def weights(self) -> Ints:
+        """What each code point counts in `sizes`."""
+        return _weights()[self.scripts]
 
     def in_scripts(self, codes: Sequence[str]) -> Ints:
         """How many letters and marks of each text belong to the given scripts."""

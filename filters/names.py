@@ -38,8 +38,8 @@ _BRAHMIC_BLOCKS = (0x0900, 0x0980, 0x0A00, 0x0A80, 0x0B00, 0x0B80, 0x0C00, 0x0C8
 _CHILLU = dict(zip("ൺൻർൽൾൿ", "NNRLLK", strict=True))
 _NASAL = "~"  # the dot that writes a nasal
 _KATAKANA = {
-    "K": "カキクケコガギグゲゴ", "C": "サシスセソザジズゼゾチジツヅャュョ", "T": "タテトダデドッ", "N": "ナニヌネノン",
-    "P": "パピプペポバビブベボハヒフヘホ", "M": "マミムメモ", "R": "ラリルレロ", "V": "ワヴウ",
+    "K": "カキクケコガギグゲゴ", "C": "サシスセソザジズゼゾチヂツヅ", "T": "タテトダデド", "N": "ナニヌネノン",
+    "P": "パピプペポバビブベボフ", "M": "マミムメモ", "R": "ラリルレロ", "V": "ワヴウ",
 }  # fmt: skip
 
 # English spellings that do not sound as their letters say, before the letters are looked up.
@@ -51,6 +51,9 @@ _NAME = regex.compile(
     r"(?<=[\p{Ll},;:)’'\"”\d-]\s)\p{Lu}[\p{Ll}]{3,}+(?![\p{L}])|(?<=\p{Lu}[\p{Ll}]{2,20}\s)\p{Lu}[\p{Ll}]{3,}+(?!\p{L})"
 )
 _DOUBLED = regex.compile(r"(.)\1+")
+_KANA = regex.compile(r"\p{Katakana}")
+_FINAL_R = regex.compile(r"r(?![aeiouy])")
+_HAN = regex.compile(r"[\p{Han}\p{Hiragana}]++")
 # Capitalised in English, but translated everywhere.
 _NOT_NAMES = frozenset(
     ["january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december", "monday",
@@ -81,6 +84,9 @@ def found_share(sources: Sequence[str], target: str) -> float | None:
     if not keys:
         return None
     heads = _heads(target)
+    if _KANA.search(target):
+        written = [_kana_keys(name) for name in sources if len(min(_keys(name), key=len)) == 3]
+        keys = [(*key, *more) for key, more in zip(keys, written, strict=True)]
     return sum(not heads.isdisjoint(key) for key in keys) / len(keys)
 
 
@@ -97,8 +103,27 @@ def _keys(name: str) -> tuple[str, ...]:
     return tuple({plain, *(_DOUBLED.sub(r"\1", other.translate(_table()))[:3] for other in others)})
 
 
+@lru_cache(maxsize=65536)
+def _kana_keys(name: str) -> tuple[str, ...]:
+    """The class strings that a name may have in katakana: no l, v or th, and no r but before a vowel.
+
+    >>> _kana_keys("London"), _kana_keys("Macedonia")
+    (('RNT',), ('MCT', 'MKT'))
+    """
+    found: dict[str, None] = {}
+    lower = name.lower()
+    for text in (lower, _FINAL_R.sub("", lower), lower.replace("c", "k")):
+        for spelling, sound in (("th", "s"), ("l", "r"), ("v", "b")):
+            text = text.replace(spelling, sound)
+        found |= dict.fromkeys(key for key in _keys(text) if len(key) == 3)
+    return tuple(found)
+
+
 def _heads(text: str) -> frozenset[str]:
     """The first three consonant classes of every word of a text."""
+    if _HAN.search(text):
+        # No spaces part a name from the words around it, but it is in katakana or in Latin letters.
+        text = _HAN.sub(" ", text)
     skeletons = text.lower().translate(_table()).split()
     if any(_NASAL in word for word in skeletons):
         # The dot is N, M before a labial (where English often writes one M only), or a nasal vowel.

@@ -29,6 +29,7 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 _CJK_NUMERAL = regex.compile(r"[〇一二三四五六七八九十百千零两兩]++")
 _CJK_DIGITS = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2, "兩": 2}
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
+_TIME = regex.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
 _LONGEST = 40
 _GAP = regex.compile(r"[\s\u00a0-]*+")
 
@@ -56,7 +57,8 @@ def numbers(text: str, lang: str) -> Numbers:
     """
     folded = fold_digits(text)
     scales, words = _table(lang)
-    written, said = [], set()
+    written: list[frozenset[float]] = []
+    said: set[float] = set()
     for found in _NUMBER.finditer(folded):
         values = _readings(found.group())
         if not values:
@@ -69,8 +71,14 @@ def numbers(text: str, lang: str) -> Numbers:
             values |= {round(value * scale, 6) for value in values}
         if folded.startswith(("s", "'s", "’s"), found.end()):
             values |= {value % 100 for value in values if value >= 100}  # the 1980s, the eighties
+        if found.group().isdigit() and 1900 <= float(found.group()) < 2100:
+            values.add(float(found.group()[2:]))  # SS19, 1950-53
         if ":" in found.group():
-            values.add(float(found.group().split(":")[0]))  # half past two
+            said.update(float(part) for part in found.group().split(":") if part.isdigit())  # 38:17 and 38 - 17
+        if time := _TIME.fullmatch(found.group()):
+            if ":" in found.group():
+                values.add(float(time.group(1)))  # half past two
+            said.update(float(part) for part in time.groups())  # 4時40分
         written.append(frozenset(values))
         hour = min(values)
         if hour <= 24:
@@ -155,9 +163,11 @@ def _said(text: str, words: dict[str, float], scales: dict[str, float]) -> set[f
         value = words.get(found.group())
         if value is None and "-" in found.group():
             pieces = [words.get(piece) for piece in found.group().split("-")]
-            value = (
-                float(sum(piece for piece in pieces if piece)) if all(piece is not None for piece in pieces) else None
-            )
+            known = [piece for piece in pieces if piece is not None]
+            if len(known) == len(pieces):
+                value = float(sum(known))
+            else:
+                said.update(known)  # four-day, half-hour
         scale = scales.get(found.group())
         near = found.start() - end <= 3
         if scale is not None and text[max(0, found.start() - 2) : found.start()].strip()[-1:].isdigit():

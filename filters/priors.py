@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 _FILE = Path(__file__).with_name("priors.json")
 _PIVOT = "en"
 # Evidence of parallel texts of one kind says little about other kinds: added to the variance of each prior.
-_DOMAIN = 0.05**2
+DOMAIN = 0.05**2
 _WIDER = 2.0
 
 
@@ -46,7 +46,7 @@ class PairPrior:
         """How many standard deviations each pair's log length ratio lies from its mean."""
         n = source_sizes + 1.0
         log_ratio = np.log((target_sizes + 1.0) / n)
-        spread = np.sqrt(self.variance[0] + self.variance[1] / n + _DOMAIN)
+        spread = np.sqrt(self.variance[0] + self.variance[1] / n + DOMAIN)
         result: Floats = (log_ratio - (self.mean[0] + self.mean[1] / n)) / spread
         return result
 
@@ -90,6 +90,11 @@ class Priors:
         Both are 0 where nobody counted.
         """
         rates = self._facts["names"].get(tgt)
+        return (float(rates[0]), float(rates[1])) if rates else (0.0, 0.0)
+
+    def cognate_rates(self, tgt: str) -> tuple[float, float]:
+        """How often a long English word has a look-alike in a translation, and one word of any text is one; 0 where nobody counted."""
+        rates = self._facts.get("cognates", {}).get(tgt)
         return (float(rates[0]), float(rates[1])) if rates else (0.0, 0.0)
 
     def _known(self, src: str, tgt: str) -> PairPrior | None:

@@ -90,15 +90,21 @@ def group_rules(group: str) -> tuple[GroupRule, ...]:
     if not path.exists():
         return ()
     data = yaml.safe_load(path.read_text("utf-8"))
+    entries = list(data["rules"])
+    if "like" in data:
+        prefix = data["prefix"]
+        shared = yaml.safe_load((_FOLDER / data["like"]).read_text("utf-8"))["rules"]
+        entries = [{**entry, "column": prefix + entry["column"]} for entry in shared] + entries
     return tuple(
         GroupRule(
             Rule(
                 f"{group}.{entry['name']}", entry["column"], entry["op"], entry.get("value"), entry["action"], (), None,
-                entry.get("source", data.get("source", DEFAULT_THRESHOLDS)), entry.get("key", ""), False, entry.get("by_lang", {}),
+                entry.get("source", data.get("source", DEFAULT_THRESHOLDS)), entry.get("key", ""), bool(entry.get("prior", False)),
+                entry.get("by_lang", {}),
             ),
             entry.get("by_profile", {}),
         )
-        for entry in data["rules"]
+        for entry in entries
     )  # fmt: skip
 
 
@@ -123,7 +129,12 @@ def rules_for(
             if rule.key and key in chosen and rule.value is not None:
                 rule = replace(rule, value=chosen[key].value, source=chosen[key].source)
             if rule.key in said:
-                rule = replace(rule, value=threshold(key, said[rule.key]), source="user")
+                value = threshold(key, said[rule.key])
+                if rule.prior and rule.value is not None and value > rule.value:
+                    raise RecipeError(
+                        f"{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
+                    )
+                rule = replace(rule, value=value, source="user")
             if rule.op == "is" or rule.value is not None:
                 found.append(rule)
     return found
@@ -169,7 +180,11 @@ def split_settings(
 def rules_digest(groups: Iterable[str], thresholds: str) -> str:
     """What decides besides the settings: the rules' files and the chosen thresholds."""
     parts = [_PROFILES.read_bytes()]
-    parts += [path.read_bytes() for group in groups if (path := _RULES / f"{group}.yaml").exists()]
+    paths = [path for group in groups if (path := _RULES / f"{group}.yaml").exists()]
+    parts += [path.read_bytes() for path in paths]
+    parts += [
+        (_FOLDER / like).read_bytes() for path in paths if (like := yaml.safe_load(path.read_text("utf-8")).get("like"))
+    ]
     if thresholds == "fineweb2":
         parts.append((_RULES / "fineweb2.tsv").read_bytes())
     elif thresholds != DEFAULT_THRESHOLDS:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from dsbuild.filters.data import scorers_digest
 from dsbuild.stage import Result, Shard, Workspace
 
 
@@ -39,13 +40,14 @@ class ScoreRows:
     """Add the columns of some filters to each row.
 
     scorers: by group, in order; versions: theirs, so that a changed filter runs again; fields: the text column, or the two of a
-    pair; lang_columns: where the language of each field stands.
+    pair; lang_columns: where the language of each field stands; data: digest of the word lists and tables that scorers read.
     """
 
     scorers: Mapping[str, Any]
     versions: Mapping[str, int]
     fields: tuple[str, ...] = ("text",)
     lang_columns: tuple[str, ...] = ("lang",)
+    data: str = field(default_factory=scorers_digest)
 
     name: ClassVar[str] = "score"
     version: ClassVar[int] = 1

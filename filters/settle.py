@@ -64,8 +64,9 @@ class Settle:
             bound, source = (self.jaccard, self.source) if name == "near" else (1.0, "definition")
             langs = one_array(rows[self.lang_column]).take(one_array(found["row"])).to_pylist()
             verdicts += [
-                verdict(self.table, lang, row["id"], self.name, "dropped", _RULES[row["kind"]], value=1.0 if name == "exact" else row["jaccard"], op=">=", threshold=bound,
-                        threshold_source=source, detail=row["keeper"])
+                verdict(self.table, lang, row["id"], self.name, "dropped", _RULES[row["kind"]],
+                        value=1.0 if name == "exact" else row["jaccard"], op=">=", threshold=bound, threshold_source=source,
+                        detail=row["keeper"])
                 for row, lang in zip(found.to_pylist(), langs, strict=True)
             ]  # fmt: skip
         gone = pa.array(at >= 0)

@@ -8,6 +8,7 @@ from dsbuild.filters import data
 from dsbuild.filters.checks import CheckTranslations
 from dsbuild.filters.decide_rows import DecideRows
 from dsbuild.filters.mend import MendMojibake
+from dsbuild.filters.score_rows import ScoreRows
 from dsbuild.stage import parameters
 from dsbuild.translate.segments import SegmentRows
 
@@ -15,16 +16,17 @@ from dsbuild.translate.segments import SegmentRows
 def test_data_files_and_versions_are_parameters() -> None:
     assert parameters(CheckTranslations("en", "hi"))["data"] == data.checks_digest()
     assert parameters(DecideRows("corpus", "hi", "doc_id"))["data"] == data.thresholds_digest()
+    assert parameters(ScoreRows({}, {}))["data"] == data.scorers_digest()
     assert parameters(MendMojibake("corpus", "doc_id", ("text",)))["library"]
     assert parameters(SegmentRows("en", ("text",)))["rules"]
 
 
-@pytest.mark.parametrize("name", [*data.CHECKS, "thresholds.yaml"])
+@pytest.mark.parametrize("name", [*data.CHECKS, *data.SCORERS, "thresholds.yaml"])
 def test_a_changed_data_file_is_another_digest(name, tmp_path, monkeypatch) -> None:
     for path in data._FOLDER.iterdir():
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes() + (b"x" if path.name == name else b""))
-    digest = data.thresholds_digest if name == "thresholds.yaml" else data.checks_digest
+    digest = {"thresholds.yaml": data.thresholds_digest, **dict.fromkeys(data.SCORERS, data.scorers_digest)}.get(name, data.checks_digest)
     before = digest()
     digest.cache_clear()
     monkeypatch.setattr(data, "_FOLDER", tmp_path)
@@ -36,4 +38,4 @@ def test_a_changed_data_file_is_another_digest(name, tmp_path, monkeypatch) -> N
 
 def test_every_data_file_of_the_room_is_covered() -> None:
     files = {path.name for path in data._FOLDER.iterdir() if path.suffix in (".json", ".tsv", ".yaml", ".ftz")}
-    assert files == {*data.CHECKS, "thresholds.yaml"}
+    assert files == {*data.CHECKS, *data.SCORERS, *data.RULES}

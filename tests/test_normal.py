@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import regex
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dsbuild.errors import UnknownName
@@ -130,6 +130,7 @@ def test_loose(one: str, two: str, equal: bool) -> None:
     assert not same(one, two)
 
 
+@settings(deadline=None)
 @given(TEXT, FORM)
 @example("آ\u0654\u0654", "loose")
 @example("x\u0345\u0316", "match")
@@ -142,11 +143,13 @@ def test_forms_are_idempotent_and_respect_canonical_equivalence(text: str, form:
     assert unicodedata.is_normalized("NFC", found.text)
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_canonical_is_nfc(text: str) -> None:
     assert key(text, form="canonical").text == unicodedata.normalize("NFC", text)
 
 
+@settings(deadline=None)
 @given(TEXT, FORM)
 def test_the_map_is_monotone_and_covers_what_is_not_at_the_ends(text: str, form: Form) -> None:
     found = key(text, form=form)
@@ -162,6 +165,7 @@ def test_the_map_is_monotone_and_covers_what_is_not_at_the_ends(text: str, form:
         assert key(text[found.ends[-1] :], form=form).text == ""
 
 
+@settings(deadline=None)
 @given(TEXT, FORM)
 def test_words_of_the_key_are_the_keys_of_their_words(text: str, form: Form) -> None:
     found = key(text, form=form)
@@ -173,6 +177,7 @@ def test_words_of_the_key_are_the_keys_of_their_words(text: str, form: Form) -> 
         assert found.to_key(start, end) == word.span()
 
 
+@settings(deadline=None)
 @given(TEXT, FORM, st.data())
 def test_spans_go_there_and_back(text: str, form: Form, data: st.DataObject) -> None:
     found = key(text, form=form)
@@ -190,12 +195,14 @@ def test_spans_go_there_and_back(text: str, form: Form, data: st.DataObject) -> 
         assert first == last
 
 
+@settings(deadline=None)
 @given(st.lists(TEXT, max_size=4), st.sampled_from([" ", "\n", "\u3000", " \t "]), st.sampled_from(["match", "loose"]))
 def test_texts_joined_by_white_space(texts: list[str], space: str, form: Form) -> None:
     keys = [key(text, form=form).text for text in texts]
     assert key(space.join(texts), form=form).text == " ".join(found for found in keys if found)
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_marks_are_never_lost(text: str) -> None:
     # Counted on canonically decomposed text, without what "invisible" names and what case folding makes letters or marks of.
@@ -239,6 +246,11 @@ def test_places_of_what_was_left_out_and_taken_apart() -> None:
     assert found.to_original(4, 5) == (7, 9)
     assert found.to_key(8, 9) == (4, 5)
     assert found.to_key(0, 2) == (0, 0)
+
+
+@pytest.mark.parametrize("unit", ["\u00ad", "\u0301", " "])
+def test_ten_megabytes_of_nothing(unit: str) -> None:
+    assert len(key(unit * (10_000_000 // len(unit.encode()))).text) in (0, 5_000_000)
 
 
 def test_unknown_form_names_the_nearest() -> None:

@@ -428,3 +428,18 @@ def test_a_release_shows_no_path(folder: Path) -> None:
 def test_a_release_is_read_as_it_is(folder: Path, tmp_path: Path, more: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match="leave --lang, --limit"):
         split(str(folder / "out"), train=1, dev=0, test=0, out=tmp_path / "out", store=tmp_path / "store", **more)
+
+
+def test_a_recipe_runs_as_the_command_does(tmp_path: Path) -> None:
+    from tests.small_set import cli, write_set
+
+    source = write_set(tmp_path / "set", qrels={"train": [("q1", "d1", 1)]})
+    (tmp_path / "split.yaml").write_text(
+        f"build: split\nsource: {{src: 'beir:{source}', lang: en}}\nshares: {{train: 0.5, dev: 0.25, test: 0.25}}\nsplit: {{official: ignore}}\n", "utf-8"
+    )
+    store = tmp_path / "store"
+    assert cli("plan", tmp_path / "split.yaml", "--store", store)[0] == 0
+    code, out, err = cli("run", tmp_path / "split.yaml", "--store", store, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "release:" in out
+    assert cli("verify", tmp_path / "out")[0] == 0

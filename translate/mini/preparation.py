@@ -92,10 +92,12 @@ def read(generated: Path, held_out: Path | None, parallel: Path | None, builders
         concealed = [one for group in kept if (one := conceal_numbers(group)).targets]
         wanted = set(LANGS) if name in ("grammar", "hand") else {name[-2:]}
         whole = [group for group in _distinct(name, concealed) if set(group.targets) == wanted]
-        random.shuffle(whole)
+        # Chosen by hash, so that a later run that begins with this one's weights holds out the same sentences.
+        whole.sort(key=lambda group: (corpus.digest(group.en), group.en))
         # Hand-written sentences are too few to give any away; the measuring ones are never looked at in training.
         n_dev = 0 if name == "hand" else min(N_DEV, len(whole) // 20)
         dev[name], train[name] = whole[:n_dev], whole[n_dev:]
+        random.shuffle(train[name])
         dev_keys |= {corpus.key(group.en) for group in dev[name]}
     train = {name: corpus.without(groups, dev_keys) for name, groups in train.items()}
     return Texts(train, {name: held for name, held in dev.items() if held}, measured, notes)

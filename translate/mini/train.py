@@ -68,6 +68,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="another share for a source, such as hand=0.2",
     )
     parser.add_argument("--every", type=float, default=150, help="seconds between looks at the held-out loss")
+    parser.add_argument(
+        "--patience", type=int, default=6, help="looks without a better held-out loss before stopping; 0: never, keep the last weights"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument(
         "--warm-start",
@@ -109,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     shape = Shape(len(prepared.pieces), encoder_layers=options.encoder_layers, decoder_layers=options.decoder_layers)
     plan = Plan(options.minutes, options.updates, peak=options.peak, dropout=options.dropout, max_tokens=options.max_tokens,
-                every_s=options.every, bfloat16=not options.float32, processes=options.threads, seed=options.seed)  # fmt: skip
+                every_s=options.every, patience=options.patience, bfloat16=not options.float32, processes=options.threads, seed=options.seed)  # fmt: skip
     trainer = Trainer(prepared, shape, plan, options.folder)
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     print(f"prepared in {time.monotonic() - began:.0f} s: {prepared.sizes}, {len(prepared.pieces)} pieces, slices "

@@ -28,7 +28,7 @@ class Plan:
 
     minutes: active time, in which a stop of the process does not count; updates: instead of it, for an exactly repeatable run;
     processes: readers of batches, one thread each; max_tokens: padded pieces of a process's batch;
-    patience: evaluations without a better held-out loss before stopping.
+    patience: evaluations without a better held-out loss before stopping; 0: train to the end and keep the last weights.
     """
 
     minutes: float
@@ -122,7 +122,7 @@ class Trainer:
             if self.clock.active >= next_look and self.progress < 1:
                 next_look = self.clock.active + self.plan.every_s
                 self._look(losses)
-                if self.waited >= self.plan.patience:
+                if self.plan.patience and self.waited >= self.plan.patience:
                     print(f"held-out loss has not fallen {self.waited} times: stopping")
                     break
         self._look(losses)
@@ -157,7 +157,7 @@ class Trainer:
         )
         self.log.append({"update": self.update, "minutes": round(self.clock.active / 60, 2), "train": round(sum(losses) / max(1, len(losses)), 4),
                          "tokens": self.n_tokens, "held_out": {name: round(value, 4) for name, value in found.items()}})  # fmt: skip
-        better = mean < self.best or not found
+        better = mean < self.best or not found or not self.plan.patience
         self.best, self.waited = (mean, 0) if better else (self.best, self.waited + 1)
         if better:
             _write(
