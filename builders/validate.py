@@ -152,9 +152,13 @@ def view(connection: DuckDBPyConnection, table: str, paths: Sequence[Path]) -> i
 
 def refuse_repeated(connection: DuckDBPyConnection, table: str, column: str) -> None:
     """`SourceError` for the first id of a view that stands in two rows."""
-    repeated = f"SELECT {column} AS id, min(n, 2) AS places FROM {table} GROUP BY 1 HAVING count(*) > 1"
+    # In two steps: counting ids spills to disk when there are many, collecting their places does not.
+    connection.execute(f"CREATE TEMP TABLE twice AS SELECT {column} AS id FROM {table} GROUP BY 1 HAVING count(*) > 1")
+    repeated = f"SELECT id, min(n, 2) AS places FROM {table} JOIN twice ON {column} = id GROUP BY 1"
     found = f"SELECT count(*) OVER (), id, places FROM ({repeated}) ORDER BY places[2] LIMIT 1"
-    if row := connection.execute(found).fetchone():
+    row = connection.execute(found).fetchone()
+    connection.execute("DROP TABLE twice")
+    if row:
         count, row_id, (first, second) = row
         raise SourceError(
             f"{table}: {column} {row_id!r} is there twice, rows {first} and {second} "
@@ -184,7 +188,9 @@ def _judgements(connection: DuckDBPyConnection) -> list[Warned]:
     connection.execute("""
         CREATE TEMP TABLE repeated AS
         SELECT query_id, doc_id, min(relevance) AS low, max(relevance) AS high, min(n, 2) AS places
-        FROM qrels GROUP BY query_id, doc_id, split HAVING count(*) > 1
+        FROM qrels SEMI JOIN (SELECT query_id, doc_id, split FROM qrels GROUP BY ALL HAVING count(*) > 1)
+            USING (query_id, doc_id, split)
+        GROUP BY query_id, doc_id, split
     """)
     first = (
         "SELECT count(*) OVER (), query_id, doc_id, low, high, places FROM repeated WHERE {} ORDER BY places[2] LIMIT 1"
