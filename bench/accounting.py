@@ -74,7 +74,10 @@ def run(n_rows: int, kills: int) -> dict[str, Any]:
         hit = 0
         for number in range(kills):
             process = subprocess.Popen(
-                command(work / "rows", work), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+                command(work / "rows", work),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
             try:
                 process.wait(foretold * (number + 1) / (kills + 1) / max(1, kills) + 3)
@@ -101,7 +104,9 @@ def counted(work: Path) -> dict[str, Any]:
 
     base.execute(f"CREATE VIEW source AS SELECT query_id AS id, text FROM read_parquet('{work}/rows/*.parquet')")
     base.execute(f"CREATE VIEW kept AS SELECT doc_id AS id, text FROM read_parquet('{out}/en-documents/*.parquet')")
-    base.execute(f"CREATE VIEW gone AS SELECT doc_id AS id, text FROM read_parquet('{out}/dropped/en-documents-*.parquet')")
+    base.execute(
+        f"CREATE VIEW gone AS SELECT doc_id AS id, text FROM read_parquet('{out}/dropped/en-documents-*.parquet')"
+    )
     found = {name: one(f"SELECT count(*) FROM {name}") for name in ("source", "kept", "gone")}
     wanted = one("SELECT count(DISTINCT text) FROM source WHERE text <> ''")
     both = "SELECT id, text FROM kept UNION ALL SELECT id, text FROM gone"
@@ -126,7 +131,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:<32} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{name:<32} {value}")
+            print(
+                f"{name:<32} {value:,}"
+                if isinstance(value, int) and not isinstance(value, bool)
+                else f"{name:<32} {value}"
+            )
     return 0 if found["adds_up"] and found["kept_are_the_distinct_texts"] else 1
 
 

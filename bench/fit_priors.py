@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsbuild import languages
+from dsbuild.filters.cognates import beginnings, cognates
 from dsbuild.filters.letters import Letters
 from dsbuild.filters.names import found_share, names
 
@@ -145,7 +146,7 @@ def main() -> None:
         taken = pairs[::step][:room] if step else []
         collected.setdefault(lang, []).extend(taken)
         origins[lang][source] = origins[lang].get(source, 0) + len(taken)
-    facts: dict[str, dict[str, object]] = {"pairs": {}, "names": {}}
+    facts: dict[str, dict[str, object]] = {"pairs": {}, "names": {}, "cognates": {}}
     variances = []
     for lang, pairs in sorted(collected.items()):
         english, other = (Letters(list(side)).sizes().astype(np.float64) for side in zip(*pairs, strict=True))
@@ -155,6 +156,8 @@ def main() -> None:
             variances.append(variance)
             facts["pairs"][key] = {"mean": mean, "variance": variance, "n": len(pairs), "source": note}
         facts["names"][lang] = name_rates(pairs)
+        if languages.get(lang).script == "Latn":
+            facts["cognates"][lang] = cognate_rates(pairs)
     typical = [round(float(value) * 1.5, 5) for value in np.median(np.array(variances), axis=0)]
     for lang, log_ratio in declaration(options.data / "lid/udhr2.zip").items():
         for key, sign in ((f"en-{lang}", 1), (f"{lang}-en", -1)):
@@ -168,7 +171,12 @@ def main() -> None:
     facts["pairs"] = dict(sorted(facts["pairs"].items()))
     text = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in facts["pairs"].items())
     named = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(facts["names"].items()))
-    options.out.write_text(f'{{\n  "pairs": {{\n{text}\n  }},\n  "names": {{\n{named}\n  }}\n}}\n', "utf-8")
+    alike = ",\n".join(
+        f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(facts["cognates"].items())
+    )
+    parts = (("pairs", text), ("names", named), ("cognates", alike))
+    body = ",\n".join(f'  "{name}": {{\n{rows}\n  }}' for name, rows in parts)
+    options.out.write_text(f"{{\n{body}\n}}\n", "utf-8")
 
 
 def name_rates(pairs: Pairs) -> list[float]:
@@ -180,6 +188,20 @@ def name_rates(pairs: Pairs) -> list[float]:
     moved = zip(chosen, targets[shift:] + targets[:shift], strict=True)
     other = [share for (named, _), target in moved if (share := found_share(named, target)) is not None]
     return [round(float(np.mean(true)), 3), round(float(np.mean(other)), 3)]
+
+
+def cognate_rates(pairs: Pairs) -> list[float]:
+    """How often a long word of a text has a look-alike in its translation, and how often a word of another pair's is one."""
+    sides = [(cognates(source), beginnings(target)) for source, target in pairs]
+    sides = [(wanted, found) for wanted, found in sides if wanted]
+    total = sum(len(wanted) for wanted, _ in sides)
+    true = sum(word in set(found) for wanted, found in sides for word in wanted) / total
+    shift = len(sides) // 3
+    others = [found for _, found in sides]
+    moved = list(zip(sides, others[shift:] + others[:shift], strict=True))
+    chances = sum(len(wanted) * len(found) for (wanted, _), found in moved)
+    chance = sum(word in set(found) for (wanted, _), found in moved for word in wanted) / chances
+    return [round(true, 3), round(chance, 5)]
 
 
 def declaration(path: Path) -> dict[str, float]:

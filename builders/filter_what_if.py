@@ -37,7 +37,7 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     tables = []
     unsearched = 0
     for table, groups in manifest["filters"].items():
-        stage = _stage(table, groups, recipe, values)
+        stage = deciding_stage(table, groups, recipe, values)
         share = manifest.get("findings", {}).get(f"retain.{table}")
         retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
         for lang in sorted(lang for lang, accounted in manifest["accounting"].items() if table in accounted):
@@ -52,7 +52,10 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
-def _stage(table: str, groups: Sequence[str], recipe: Mapping[str, Any], values: Mapping[str, Any]) -> DecideTexts:
+def deciding_stage(
+    table: str, groups: Sequence[str], recipe: Mapping[str, Any], values: Mapping[str, Any]
+) -> DecideTexts:
+    """The stage that decided on a table of a filtered release, with other thresholds (group -> key -> value) over its own."""
     by_row = tuple(group for group in groups if group in SCORERS.names())
     settings: dict[str, dict[str, Any]] = {}
     for group in values:

@@ -190,7 +190,9 @@ def _repaired(progress: Progress, stream: Stream, paths: Sequence[Path]) -> Coun
             verdicts = parquet.read(progress.store.path(record.key, record.verdicts.file), ["id", "outcome"])
             changed = verdicts.filter(pc.equal(verdicts["outcome"], "repaired"))["id"]
             rows = parquet.read(path, [stream.id_column, *stream.lang_columns, "fate"])
-            kept = rows.filter(pc.and_(pc.is_in(rows[stream.id_column], changed.combine_chunks()), pc.equal(rows["fate"], "kept")))
+            kept = rows.filter(
+                pc.and_(pc.is_in(rows[stream.id_column], changed.combine_chunks()), pc.equal(rows["fate"], "kept"))
+            )
             found.update(_lang_of(kept, stream).to_pylist())
     return found
 

@@ -193,8 +193,14 @@ def _resolve(table: FlatTable, path: Path, available: list[str], said: Mapping[s
         if column is not None and column not in found.values():
             found[name] = column
         elif name in _TEXTS[table]:
-            shown = ", ".join(one if len(one) <= _MAX_NAME else f"{one[:_MAX_NAME]}…" for one in available[:20]) or "none"
-            headless = "; if the first line names no columns: --set source.options.header=no" if path.suffix != ".parquet" else ""
+            shown = (
+                ", ".join(one if len(one) <= _MAX_NAME else f"{one[:_MAX_NAME]}…" for one in available[:20]) or "none"
+            )
+            headless = (
+                "; if the first line names no columns: --set source.options.header=no"
+                if path.suffix != ".parquet"
+                else ""
+            )
             raise SourceError(
                 f"{path}: no column for {name}; it has {shown}: name it with --set source.columns.{name}=COLUMN{headless}"
             )

@@ -177,11 +177,19 @@ def told(one: Gathered) -> dict[str, Any]:
             }
         )
     low, high = np.quantile(measured, [0.005, 0.995])
-    low, high = min(float(low), rule.value), max(float(high), rule.value)
+    low, high = _room(min(float(low), rule.value), max(float(high), rule.value), rule, one.fails)
     counts, edges = np.histogram(np.clip(measured, low, high), N_BINS, (low, high if high > low else low + 1))
     told["histogram"] = {"counts": counts.tolist(), "low": float(edges[0]), "high": float(edges[-1])}
     told["below"], told["above"] = ([entry[2] for entry in side] for side in (one.below, one.above))
     return told
+
+
+def _room(low: float, high: float, rule: Any, fails: int) -> tuple[float, float]:
+    """The drawn range with one bar beyond the threshold, where rows fail and are so few that it would end there."""
+    bar = (high - low) / (N_BINS - 1)
+    if fails and rule.op == "<" and low > rule.value - bar:
+        return rule.value - bar, high
+    return (low, rule.value + bar) if fails and rule.op != "<" and high < rule.value + bar else (low, high)
 
 
 def _duplicates(progress: Progress, stream: Stream) -> Mapping[str, Any]:

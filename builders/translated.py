@@ -142,6 +142,7 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     Raises before any work: unknown language, engine, option or column; a source that cannot be read; a direction that
     the engine does not serve; a glossary that is not one.
     """
+    from dsbuild.builders import licensing
     from dsbuild.builders.source import open_source
     from dsbuild.filters.decide import load_thresholds
     from dsbuild.translate.glossary import load_glossary
@@ -164,11 +165,12 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
         fallback = shared_engine(recipe.fallback.name, recipe.fallback.choice().options)
         fallback.check(facts.lang, recipe.langs)
         engines[f"fallback {recipe.fallback.name}"] = fallback
+    terms = {name: one.terms() for name, one in engines.items()}
+    licensing.check(facts, terms, recipe.release.license, derived=True)
     glossary = load_glossary(recipe.glossary, facts.lang, recipe.langs) if recipe.glossary else {}
     nodes, tables = _nodes(recipe, source, facts, engines, glossary)
     return Prepared(
-        recipe, facts.lang, nodes, facts, tables,
-        {name: one.terms() for name, one in engines.items()}, {name: one.fingerprint() for name, one in engines.items()},
+        recipe, facts.lang, nodes, facts, tables, terms, {name: one.fingerprint() for name, one in engines.items()},
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import release
+from dsbuild.builders.contents import check_content
+from dsbuild.builders.facts import check_facts
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
 
 _JUDGED = {"corpus": "doc_id", "queries": "query_id"}
@@ -28,6 +30,8 @@ def verify(folder: Path) -> dict[str, Any]:
         problems += list(_keys(folder, manifest))
         problems += list(_accounting(folder, manifest))
         problems += list(_card(folder, manifest))
+        problems += check_content(folder, manifest)
+        problems += check_facts(folder)
         checked["configurations"] = len(manifest["configs"])
         checked["rows"] = sum(
             one["rows"] for config in manifest["configs"].values() for one in config["splits"].values()

@@ -35,13 +35,16 @@ def render_card(manifest: Mapping[str, Any], written: Sequence[Written]) -> dict
     from huggingface_hub import DatasetCard
 
     data = _metadata(manifest, written)
-    body = (
-        _environment()
-        .get_template(_TEMPLATES[manifest["recipe"]["build"]])
-        .render(m=manifest, sizes=_sizes(written), license=row_license(manifest), origins=origins(manifest))
-    )
+    body = render_body(manifest, _sizes(written))
     card = DatasetCard(f"---\n{data.to_yaml()}\n---\n{body}")
     return {"README.md": str(card).rstrip("\n") + "\n", "recipe.yaml": to_yaml(manifest["recipe"])}
+
+
+def render_body(manifest: Mapping[str, Any], sizes: Sequence[Mapping[str, Any]]) -> str:
+    """The README below its metadata; sizes: config, split, rows and size_bytes of each split."""
+    template = _environment().get_template(_TEMPLATES[manifest["recipe"]["build"]])
+    body: str = template.render(m=manifest, sizes=sizes, license=row_license(manifest), origins=origins(manifest))
+    return body
 
 
 def row_license(manifest: Mapping[str, Any]) -> str:

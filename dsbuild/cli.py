@@ -357,9 +357,12 @@ def main() -> NoReturn:
 
 
 # Commands of other files join the app when it is complete.
+import dsbuild.cli_card  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
-import dsbuild.cli_publish  # noqa: E402, F401
+import dsbuild.cli_publish  # noqa: E402
+import dsbuild.cli_release  # noqa: E402
+import dsbuild.cli_report  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

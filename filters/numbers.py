@@ -28,8 +28,10 @@ _ROMAN = regex.compile(r"\b(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _CJK_NUMERAL = regex.compile(r"[〇一二三四五六七八九十百千零两兩]++")
 _CJK_DIGITS = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2, "兩": 2}
+_CJK_SCALES = "億亿万萬"
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
 _TIME = regex.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
+_NOON = regex.compile(r"\s?[ap]\.?m\b", regex.IGNORECASE)
 _LONGEST = 40
 _GAP = regex.compile(r"[\s\u00a0-]*+")
 
@@ -56,9 +58,12 @@ def numbers(text: str, lang: str) -> Numbers:
     ([[100000.0], [2.5, 2500000.0]], True)
     """
     folded = fold_digits(text)
+    # The day begins at sunrise: saa 1 is seven o'clock.
+    swahili = lang.split("-")[0] == "sw"
     scales, words = _table(lang)
     written: list[frozenset[float]] = []
     said: set[float] = set()
+    joined = -1
     for found in _NUMBER.finditer(folded):
         values = _readings(found.group())
         if not values:
@@ -74,11 +79,19 @@ def numbers(text: str, lang: str) -> Numbers:
         if found.group().isdigit() and 1900 <= float(found.group()) < 2100:
             values.add(float(found.group()[2:]))  # SS19, 1950-53
         if ":" in found.group():
-            said.update(float(part) for part in found.group().split(":") if part.isdigit())  # 38:17 and 38 - 17
+            parts = [float(part) for part in found.group().split(":") if part.isdigit()]
+            values.update(parts[:1])  # half past two
+            said.update(parts)  # 38:17 and 38 - 17
         if time := _TIME.fullmatch(found.group()):
-            if ":" in found.group():
-                values.add(float(time.group(1)))  # half past two
+            if _NOON.match(folded, found.end()):
+                values.add(float(time.group(1)))
             said.update(float(part) for part in time.groups())  # 4時40分
+        if swahili and folded[max(0, found.start() - 4) : found.start()].lower() == "saa ":
+            values |= {round(value + shift, 6) for value in values for shift in (-6, 6, 18) if 0 <= value + shift <= 24}
+        if scale and found.start() == joined:
+            # 1億2,500万 is one number.
+            values = {round(max(written.pop()) + max(values), 6)}
+        joined = end + 1 if scale and folded[end] in _CJK_SCALES else -1
         written.append(frozenset(values))
         hour = min(values)
         if hour <= 24:
