@@ -22,6 +22,7 @@ _DECIDING = (
     "split",
     "fate",
     "lang",
+    "lang_a",
     "lang_b",
     "doc_id",
     "query_id",

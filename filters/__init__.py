@@ -8,7 +8,7 @@ from dsbuild.registry import Registry
 SCORERS = Registry(
     "filter",
     {
-        "bitext": "dsbuild.filters.bitext:BitextChecks",
+        "bitext": "dsbuild.filters.bitext_pairs:BitextPairs",
         "c4": "dsbuild.filters.c4:C4Quality",
         "classifier": "dsbuild.filters.selection:QualityClassifier",
         "document_score": "dsbuild.filters.document_score:DocumentScore",
@@ -17,6 +17,7 @@ SCORERS = Registry(
         "gopher": "dsbuild.filters.quality:Quality",
         "language": "dsbuild.filters.identify:IdentifyRows",
         "length": "dsbuild.filters.lengths:Lengths",
+        "pairs": "dsbuild.filters.pair_rules:PairRules",
         "pii": "dsbuild.filters.pii:Pii",
         "registers": "dsbuild.filters.registers:RegisterLabels",
         "repetition": "dsbuild.filters.quality:Quality",
@@ -53,6 +54,7 @@ ABOUT = {
     "length": "characters, letters, and the shares of letters and digits",
     "mojibake": "wrong decodings (UTF-8 read as Latin-1 or Windows-1252) mended, with a verdict for each",
     "neardup": "near duplicates: MinHash candidates, verified by the exact Jaccard index against the row that is kept",
+    "pairs": "OpusFilter's rules on pairs: lengths, words, tags, scripts, full stops, digits, common substring, similarity, repetition",
     "pii": "e-mail, IP, phone, cards, Aadhaar, PAN, IFSC, UPI: counted with offsets, flagged, masked or dropped",
     "registers": "register labels by one fastText classifier for each (dsbuild.filters.registers trains them)",
     "repetition": "Gopher's repetition rules: repeated lines, paragraphs and n-grams",

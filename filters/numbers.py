@@ -32,6 +32,7 @@ _CJK_SCALES = "億亿万萬"
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
 _TIME = regex.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
 _NOON = regex.compile(r"\s?[ap]\.?m\b", regex.IGNORECASE)
+_MARK = regex.compile(r"[^0-9]")
 _LONGEST = 40
 _GAP = regex.compile(r"[\s\u00a0-]*+")
 
@@ -110,8 +111,9 @@ def mismatch(source: Numbers, target: Numbers) -> float | None:
     something does not match but one side has units that translators convert (feet, miles, Fahrenheit). Numbers up to
     a hundred without partner do not count against a language whose number words are not known.
     """
-    lost = [number for number in source.written if not _partner(number, target)]
-    gained = [number for number in target.written if not _partner(number, source)]
+    ours, theirs = _values(source), _values(target)
+    lost = [number for number in source.written if number.isdisjoint(theirs)]
+    gained = [number for number in target.written if number.isdisjoint(ours)]
     total = len(source.written) + len(target.written)
     if (lost or gained) and (source.converted or target.converted):
         return None
@@ -125,8 +127,9 @@ def mismatch(source: Numbers, target: Numbers) -> float | None:
     return missing / total if total else None
 
 
-def _partner(number: frozenset[float], other: Numbers) -> bool:
-    return not number.isdisjoint(other.said) or any(not number.isdisjoint(values) for values in other.written)
+def _values(numbers_: Numbers) -> frozenset[float]:
+    """All values that the numbers of a text may have: one set, so that long texts take linear time."""
+    return numbers_.said.union(*numbers_.written)
 
 
 def _readings(text: str) -> set[float]:
@@ -137,8 +140,8 @@ def _readings(text: str) -> set[float]:
     >>> sorted(_readings("1.234")), sorted(_readings("1,00,000.5")), sorted(_readings("12,5"))
     ([1.234, 1234.0], [100000.5], [12.5])
     """
-    parts = regex.split(r"[^0-9]", text)
-    marks = regex.findall(r"[^0-9]", text)
+    parts = _MARK.split(text)
+    marks = _MARK.findall(text)
     if len(text) > _LONGEST:
         # A table or a serial number: equal only to itself.
         return {float(zlib.crc32(text.encode()))}

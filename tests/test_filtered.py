@@ -256,3 +256,28 @@ def test_a_classifier_retains_a_share(tmp_path: Path) -> None:
     assert {row["doc_id"] for row in rows(tmp_path / "out", "en-documents/*")} == {f"docs{n}" for n in range(10)}
     assert {row["threshold_source"] for row in rows(tmp_path / "out", "dropped/verdicts-*")} == {"retained:0.25"}
     assert cli("what-if", tmp_path / "out", "--set", "classifier.min_score=2")[0] == 0
+
+
+def test_pairs_are_checked_as_translations(tmp_path: Path) -> None:
+    pairs = [
+        ("a", EN[0], "जहाँ से धारा घाटी छोड़ती है वहाँ चक्की खड़ी है, और उसका पहिया दो सौ साल से बिना रुके घूम रहा है।"),
+        ("copied", EN[1], EN[1]),
+        ("loop", EN[3], "मधुमक्खियाँ " * 12),
+        ("again", EN[0], "जहाँ से धारा घाटी छोड़ती है वहाँ चक्की खड़ी है, और उसका पहिया दो सौ साल से बिना रुके घूम रहा है।"),
+    ]
+    lines = ["id\tsrc\ttgt", *("\t".join(pair) for pair in pairs)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    out, store = tmp_path / "out", tmp_path / "store"
+    code, _, err = cli(
+        "filter", "--src", f"tsv:{tmp_path / 'pairs.tsv'}", "--profile", "pair", "--lang", "en,hi", "--out", out, "--store", store,
+        "--set", "filters=[language,bitext,pairs,exact]",
+    )  # fmt: skip
+    assert code == 0, err
+    assert [row["pair_id"] for row in rows(out, "en-hi-pairs/*")] == ["a"]
+    lost = {row["pair_id"]: row for row in rows(out, "dropped/en-hi-pairs-*")}
+    assert lost.keys() == {"copied", "loop", "again"}
+    assert lost["again"]["duplicate_of"] == "a"
+    rules = {(row["id"], row["rule"]) for row in rows(out, "dropped/verdicts-*")}
+    assert {("copied", "bitext.wrong_script"), ("loop", "bitext.loop"), ("again", "exact_duplicate")} <= rules
+    assert cli("verify", out)[0] == 0
+    assert cli("what-if", out, "--set", "bitext.max_loop=1")[0] == 0
