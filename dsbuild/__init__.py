@@ -1,5 +1,24 @@
 """dsbuild: build and curate multilingual training and evaluation sets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["BatchPlan", "Release", "Table", "__version__", "load", "plan_batches"]
+
+if TYPE_CHECKING:
+    from dsbuild.api import Release, Table, load
+    from dsbuild.batches import BatchPlan, plan_batches
+
+_FROM = {"load": "api", "Release": "api", "Table": "api", "BatchPlan": "batches", "plan_batches": "batches"}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line imports this package and must start without Arrow.
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"dsbuild.{_FROM[name]}"), name)

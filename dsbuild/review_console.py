@@ -1,0 +1,46 @@
+"""What people see of a review outside of its page: the address, and the sums."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from dsbuild.console import new_console, new_table, number
+from dsbuild.review_server import Answered, ReviewServer
+
+
+def serve(review: Answered, port: int) -> None:
+    """Serve until Ctrl-C; the address goes to standard error, so that standard output holds the result alone."""
+    with ReviewServer(review, port) as server:
+        print(
+            f"review: open {server.address} (Ctrl-C ends; every answer is saved at once)", file=sys.stderr, flush=True
+        )
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+
+
+def print_review(found: Mapping[str, Any], answers: Path) -> None:
+    """Acceptance by language and table, agreement of reviewers, and where the answers are."""
+    console = new_console()
+    table = new_table(
+        "lang", "table", "#judged", "#yes", "#no", "#unsure", "#disputed", "#accepted", "95 % interval", "categories"
+    )
+    for row in found["tables"]:
+        bounds = "-" if row["rate"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %"
+        rate = "-" if row["rate"] is None else f"{100 * row['rate']:.1f} %"
+        categories = ", ".join(f"{name} {count:,}" for name, count in row["categories"].items()) or "-"
+        counts = (number(row[name]) for name in ("judged", "yes", "no", "unsure", "disputed"))
+        table.add_row(row["lang"], row["table"], *counts, rate, bounds, categories)
+    console.print(table)
+    for row in found["agreement"]:
+        kappa = "-" if row["kappa"] is None else f"{row['kappa']:.3f}"
+        names = " and ".join(row["reviewers"])
+        line = f"{row['lang']}: {names} agree on {100 * row['raw']:.1f} % of {row['rows']:,} rows, kappa {kappa}"
+        console.print(Text(line), highlight=False)
+    console.print(Text(f"answers: {answers}"), highlight=False)
