@@ -1,14 +1,14 @@
 """What differs between two releases, row by row, and which version that makes the second.
 
 Rows are matched by their ids (judgements by query and passage); a table without ids by what its rows hold. Each table costs one pass over
-both sides that keeps only the keys whose rows differ, and a second one over the rows of those keys. Values are compared by hashes of 64
-bits. DuckDB holds no more than `MEMORY` and puts the rest on disk.
+both sides that keeps only what differs, and where it has many columns a second one. Values are compared by hashes of 64 bits. DuckDB holds
+no more than `MEMORY` and puts the rest on disk.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from dsbuild import content, release
+from dsbuild.builders.row_pairs import listed, pair_any, pair_unique, quoted, rows_view
 from dsbuild.builders.versions import propose
 from dsbuild.errors import ReleaseError
 from dsbuild.tables import ID_COLUMNS
@@ -32,8 +33,6 @@ KEYS = {
     "labelled": ("id",),
 }  # fmt: skip
 _COUNTED = ("added", "removed", "changed", "moved")
-# Common types of columns whose kind is the same and whose width is not, so that equal values have equal hashes.
-_WIDEST = {"int": "::BIGINT", "float": "::DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,10 @@ class Side:
     def paths(self, config: str, split: str) -> list[Path]:
         """The files of a split."""
         return [self.folder / path for path in self.splits(config)[split]["files"]]
+
+    def files(self, config: str) -> dict[str, list[Path]]:
+        """The files of every split."""
+        return {split: self.paths(config, split) for split in self.splits(config)}
 
     def schema(self, config: str) -> Mapping[str, str]:
         """Kinds of the columns."""
@@ -116,12 +119,12 @@ def _database(memory: str, scratch: Path | None) -> Iterator[duckdb.DuckDBPyConn
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix=".dsbuild-diff-", dir=scratch) as folder, duckdb.connect() as base:
-        base.execute("SET memory_limit = $1", [memory])
-        base.execute("SET temp_directory = $1", [folder])
-        base.execute("SET preserve_insertion_order = false")
-        # It would draw on standard output, where JSON goes.
-        base.execute("SET enable_progress_bar = false")
         try:
+            base.execute("SET memory_limit = $1", [memory])
+            base.execute("SET temp_directory = $1", [folder])
+            base.execute("SET preserve_insertion_order = false")
+            # It would draw on standard output, where JSON goes.
+            base.execute("SET enable_progress_bar = false")
             yield base
         except duckdb.Error as error:
             raise ReleaseError(f"the releases cannot be compared: {str(error).splitlines()[0]}") from error
@@ -160,94 +163,15 @@ def _config(base: duckdb.DuckDBPyConnection, name: str, before: Side, after: Sid
         keys = []
     names = list(entry["splits"])
     for letter, side in (("a", before), ("b", after)):
-        base.execute(f"CREATE OR REPLACE TEMP VIEW side_{letter} AS {_rows_of(side, name, common, new, names)}")
+        base.execute(f"CREATE OR REPLACE TEMP VIEW side_{letter} AS {rows_view(side.files(name), common, new, names)}")
     unique = entry["table"] in ID_COLUMNS and len(keys) == 1
-    if not (unique and _compare_unique(base, keys[0], len(common), entry["splits"].values())):
-        _compare(base, keys, len(common))
+    if not (unique and pair_unique(base, keys[0], len(common), entry["splits"].values())):
+        pair_any(base, keys, len(common))
     _count(base, entry, common)
     _stages(base, entry, after, len(keys))
     differs = any(entry[kind] for kind in _COUNTED) or any(entry["schema"].values()) or set(sides[0]) != set(sides[1])
     entry["state"] = "changed" if differs else "same"
     return {**entry, "compared": True, "keys": [common[place] for place in keys]}
-
-
-def _rows_of(side: Side, config: str, common: Sequence[str], kinds: Mapping[str, str], splits: Sequence[str]) -> str:
-    """The rows of a configuration: s, the number of its split; v0, v1, …, the columns that both sides have."""
-    values = "".join(
-        f", {_quoted(one)}{_WIDEST.get(kinds[one], '')} AS v{place}" for place, one in enumerate(common)
-    )  # fmt: skip
-    return " UNION ALL ".join(
-        f"SELECT {splits.index(split)}::INTEGER AS s{values} FROM read_parquet({_list(side.paths(config, split))})"
-        for split in side.splits(config)
-    )
-
-
-def _compare_unique(
-    base: duckdb.DuckDBPyConnection, key: int, n_columns: int, splits: Iterable[Mapping[str, int | None]]
-) -> bool:
-    """Fill `pairs` as `_compare` does, by one join, for rows of which each has its own id; False, and nothing done, if one is there twice."""
-    v = ", ".join(f"v{place}" for place in range(n_columns))
-    a, b = (f"(SELECT v{key} AS k0, s, hash({v}) AS h FROM side_{side})" for side in "ab")
-    base.execute(
-        f"CREATE TEMP TABLE joined AS SELECT coalesce(a.k0, b.k0) AS k0, a.s AS a_s, b.s AS b_s, a.h <> b.h AS other "
-        f"FROM {a} a FULL JOIN {b} b ON a.k0 = b.k0 WHERE a.h IS DISTINCT FROM b.h OR a.s <> b.s"
-    )
-    query = "SELECT count(*), count(DISTINCT k0), count(a_s), count(b_s), count(*) FILTER (other) FROM joined"
-    ((n_pairs, n_keys, in_a, in_b, n_changed),) = base.execute(query).fetchall()
-    rows = [sum(one[side] or 0 for one in splits) for side in ("rows_a", "rows_b")]
-    # Rows that are the same on both sides are as many on the one as on the other.
-    if n_pairs != n_keys or rows[0] - in_a != rows[1] - in_b:
-        base.execute("DROP TABLE joined")
-        return False
-    c = [f"c{place}" for place in range(n_columns)]
-    for side in "ab":
-        hashes = ", ".join(f"hash(v{place}) AS {side}_c{place}" for place in range(n_columns))
-        base.execute(
-            f"CREATE TEMP TABLE hashed_{side} AS SELECT v{key} AS k0, {hashes} FROM side_{side} "
-            + (f"WHERE v{key} IN (SELECT k0 FROM joined WHERE other)" if n_changed else "WHERE false")
-        )
-    picked = ", ".join(f"{side}_{one}" for one in c for side in "ab")
-    base.execute(
-        f"CREATE TEMP TABLE pairs AS SELECT k0, a_s, b_s, {picked}, a_s IS NOT NULL AS in_a, b_s IS NOT NULL AS in_b "
-        "FROM joined LEFT JOIN hashed_a USING (k0) LEFT JOIN hashed_b USING (k0)"
-    )
-    for table in ("joined", "hashed_a", "hashed_b"):
-        base.execute(f"DROP TABLE {table}")
-    return True
-
-
-def _compare(base: duckdb.DuckDBPyConnection, keys: Sequence[int], n_columns: int) -> None:
-    """Fill `pairs`: for each pair of rows that differ the keys, and of both sides the split and a hash for each column."""
-    v = ", ".join(f"v{place}" for place in range(n_columns))
-    named = ", ".join(f"v{place} AS k{number}" for number, place in enumerate(keys)) or f"hash({v}) AS k0"
-    names = [f"k{number}" for number in range(len(keys) or 1)]
-    by = ", ".join(names)
-    # What is the same on both sides adds up to nothing, however often it stands there; the split is a part of the row.
-    summed = " UNION ALL ".join(
-        f"SELECT {named}, {sign}(hash({v}, s) >> 1)::BIGINT AS h FROM side_{side}"
-        for side, sign in (("a", ""), ("b", "-"))
-    )
-    base.execute(f"CREATE TEMP TABLE differing AS SELECT {by} FROM ({summed}) GROUP BY {by} HAVING sum(h) <> 0")
-    hashes = ", ".join(f"hash(v{place}) AS c{place}" for place in range(n_columns))
-    for side in "ab":
-        base.execute(
-            f"CREATE TEMP TABLE rows_{side} AS SELECT * FROM (SELECT {named}, s, {hashes} FROM side_{side}) SEMI JOIN differing USING ({by})"
-        )
-    c = [f"c{place}" for place in range(n_columns)]
-    for side, other in ("ab", "ba"):
-        # A key that stands in several rows: those that both sides have go first, then the others are paired in order.
-        base.execute(
-            f"CREATE TEMP TABLE left_{side} AS SELECT *, row_number() OVER (PARTITION BY {by} ORDER BY {', '.join([*c, 's'])}) AS n "
-            f"FROM (FROM rows_{side} EXCEPT ALL FROM rows_{other})"
-        )
-    picked = ", ".join(f"a.{one} AS a_{one}, b.{one} AS b_{one}" for one in ("s", *c))
-    keyed = ", ".join(f"coalesce(a.{one}, b.{one}) AS {one}" for one in names)
-    base.execute(
-        f"CREATE TEMP TABLE pairs AS SELECT {keyed}, {picked}, a.n IS NOT NULL AS in_a, b.n IS NOT NULL AS in_b "
-        f"FROM left_a a FULL JOIN left_b b USING ({by}, n)"
-    )
-    for table in ("differing", "rows_a", "rows_b", "left_a", "left_b"):
-        base.execute(f"DROP TABLE {table}")
 
 
 def _count(base: duckdb.DuckDBPyConnection, entry: dict[str, Any], common: Sequence[str]) -> None:
@@ -288,7 +212,7 @@ def _stages(base: duckdb.DuckDBPyConnection, entry: dict[str, Any], after: Side,
         return
     row_id = " || chr(9) || ".join(f"k{number}" for number in range(n_keys))
     verdicts = (
-        f'SELECT id, min({{primary_after: NOT "primary", stage: stage, rule: rule}}) AS v FROM read_parquet({_list(paths)}) '
+        f'SELECT id, min({{primary_after: NOT "primary", stage: stage, rule: rule}}) AS v FROM read_parquet({listed(paths)}) '
         "WHERE \"table\" = $1 AND lang = $2 AND outcome IN ('dropped', 'failed', 'orphaned', 'merged') GROUP BY id"
     )
     if not paths:
@@ -346,23 +270,7 @@ def _samples(
 def _row(
     base: duckdb.DuckDBPyConnection, paths: Sequence[Path], keys: Sequence[str], key: Sequence[Any]
 ) -> dict[str, Any]:
-    same = " AND ".join(f"{_quoted(name)} = ${place}" for place, name in enumerate(keys, 1))
-    found = base.execute(f"SELECT * FROM read_parquet({_list(paths)}) WHERE {same} LIMIT 1", list(key))
+    same = " AND ".join(f"{quoted(name)} = ${place}" for place, name in enumerate(keys, 1))
+    found = base.execute(f"SELECT * FROM read_parquet({listed(paths)}) WHERE {same} LIMIT 1", list(key))
     names = [one[0] for one in found.description]
     return dict(zip(names, found.fetchone() or (), strict=False))
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("'", "''")
-    return f"'{escaped}'"
-
-
-def _list(paths: Sequence[Path]) -> str:
-    # A name with glob characters means itself: inside brackets they are taken literally.
-    names = ("".join(f"[{one}]" if one in "*?[" else one for one in str(path)) for path in paths)
-    return f"[{', '.join(map(_text, names))}]"

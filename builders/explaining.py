@@ -16,7 +16,6 @@ import xxhash
 
 from dsbuild import release
 from dsbuild.errors import ReleaseError, UnknownName
-from dsbuild.filters.checks import SCORES
 from dsbuild.filters.identify import COLUMNS as IDENTIFIED
 from dsbuild.stage import digest
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
@@ -35,8 +34,9 @@ Row = dict[str, Any]
 def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any]:
     """What happened to a row, in every language and table that has the id; an id that is nowhere is an error.
 
-    Per row: fate, split, `row` as the release has it, `source` (the row it was translated from), `segments`, `stages` in order, each with
-    input, output, scores, verdicts and model where the release knows them, `verdicts`, `judgements`, and `absorbed`, the duplicates that it stands for.
+    Per row: fate, split, `row` as the release has it, `source` (the row that it was translated from), `segments`, `stages` in order, each with
+    input, output, scores, verdicts and model where the release knows them, `verdicts`, `evidence` of contamination, `judgements`, and
+    `absorbed`, the duplicates that it stands for.
     """
     manifest = release.read_manifest(folder)
     known = {*manifest["languages"], *(one["lang"] for one in manifest["configs"].values()), *manifest["accounting"]}
@@ -46,7 +46,9 @@ def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any
     src = manifest["source"]["lang"]
     rows: list[Row] = []
     for table, column in ID_COLUMNS.items():
-        source = next((row for row, _ in _kept(folder, manifest, src, table, column, row_id)), None)
+        sources = [row for row, _ in _kept(folder, manifest, src, table, column, row_id)]
+        sources = sources or _find(_files(folder, manifest, f"dropped/{src}-{table}-"), column, row_id)
+        source = sources[0] if sources else None
         for one in sorted(known, key=lambda code: (code != src, code)):
             if lang not in (None, one):
                 continue
@@ -55,17 +57,12 @@ def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any
             if kept or gone:
                 row, split = (kept or gone)[0]
                 fate = "kept" if kept else str(row.get("fate", "dropped"))
-                story = _Story(folder, manifest, table, one, row, split, fate, _translated_from(manifest, one, source))
+                story = _Story(folder, manifest, table, one, row, split, fate, source if one != src else None)
                 rows.append(story.told(row_id, said))
     if not rows:
         left_out = " and ".join(note for note in manifest["notes"] if note.startswith("--limit leaves out"))
         raise ReleaseError(f"{folder}: no row with the id {row_id!r}" + (f" ({left_out})" if left_out else ""))
     return {"id": row_id, "release": {"name": manifest["name"], "version": manifest["version"]}, "rows": rows}
-
-
-def _translated_from(manifest: Mapping[str, Any], lang: str, source: Row | None) -> Row | None:
-    translated = manifest["recipe"]["build"] == "translate" and lang != manifest["source"]["lang"]
-    return source if translated else None
 
 
 def _kept(
@@ -132,35 +129,36 @@ class _Story:
         mine = [one for one in said if one["table"] == self.table and one["id"] == row_id and self._about(one)]
         maps = _find(_files(self.folder, self.manifest, f"segments/{self.lang}-{self.table}-"), "id", row_id)
         segments = [_segment(one, self.source or {}, self.row) for one in maps]
-        found: Row = {
+        absorbed = (one for one in said if one["table"] == self.table and one["detail"] == row_id and self._about(one))
+        return {
             "lang": self.lang, "table": self.table, "fate": self.fate, "split": self.split, "row": self.row, "source": self.source,
-            "segments": segments, "stages": self._stages(mine, segments), "verdicts": [one for one in mine if one["lang"] != self._src],
-        }  # fmt: skip
-        if self.source is None or self.lang == self._src:
-            found["verdicts"] = mine
-        evidence = _find(_files(self.folder, self.manifest, f"evidence/{self.table}-"), "id", row_id)
-        return found | {
-            "evidence": evidence,
+            "segments": segments, "stages": self._stages(mine, segments),
+            "verdicts": [one for one in mine if not self._translated or one["lang"] == self.lang],
+            "evidence": _find(_files(self.folder, self.manifest, f"evidence/{self.table}-"), "id", row_id),
             "judgements": self._judgements(row_id, said),
-            "absorbed": [
-                one["id"] for one in said
-                if one["table"] == self.table and one["lang"] == self.lang and one["detail"] == row_id and one["rule"].endswith("_duplicate")
-            ],
+            "absorbed": [one["id"] for one in absorbed if one["rule"].endswith("_duplicate")],
         }  # fmt: skip
 
     @property
     def _src(self) -> str:
         return str(self.manifest["source"]["lang"])
 
+    @property
+    def _translated(self) -> bool:
+        """Whether this build translated the row; in a split of a translation it came so."""
+        return self.manifest["recipe"]["build"] == "translate" and self.lang != self._src
+
     def _about(self, one: Mapping[str, Any]) -> bool:
         """Whether a verdict is of this row: of its language, or of the source row that it was translated from."""
-        inherited = self.source is not None and one["lang"] == self._src
+        inherited = self._translated and one["lang"] == self._src
         return one["lang"] == self.lang or inherited or self.table == "pairs"
 
     def _stages(self, verdicts: Sequence[Row], segments: Sequence[Row]) -> list[Row]:
-        texts = {name: (self.source or self.row)[name] for name in _TEXTS if name in self.row}
+        # A release without the source's tables still knows what `mend` changed.
+        origin = (self.source or {}) if self._translated else self.row
+        texts = {name: origin[name] for name in _TEXTS if name in origin}
         mended = [json.loads(one["detail"]) for one in verdicts if one["rule"] == "mojibake"]
-        before = texts | {one["field"]: one["before"] for one in mended if one["field"] in texts}
+        before = texts | {one["field"]: one["before"] for one in mended}
         stages: list[Row] = []
         waiting = list(verdicts)
         lost = False
@@ -206,20 +204,26 @@ class _Story:
     ) -> dict[str, Any]:
         """What a stage got and gave, as far as the release keeps it."""
         cut = [{key: one[key] for key in ("field", "segment", "source")} for one in segments]
-        if name in ("read", "read_config"):
+        if name in ("read", "read_config") and before:
             return {"output": dict(before)}
         if name == "mend" and before != texts:
-            changed = [key for key in texts if before[key] != texts[key]]
-            return {"input": {key: before[key] for key in changed}, "output": {key: texts[key] for key in changed}}
+            changed = [key for key in before if before[key] != texts.get(key)]
+            return {
+                "input": {key: before[key] for key in changed},
+                "output": {key: texts[key] for key in changed if key in texts},
+            }
         if name == "segment" and segments:
             return {"input": dict(texts), "output": cut}
         if name == "translate" and segments:
-            return {"input": cut, "output": [{key: one[key] for key in ("field", "segment", "translation")} for one in segments]}
+            return {
+                "input": cut,
+                "output": [{key: one[key] for key in ("field", "segment", "translation")} for one in segments],
+            }
         if name == "assemble":
-            return {"output": {key: self.row[key] for key in texts}}
+            return {"output": {key: self.row[key] for key in _TEXTS if key in self.row}}
         if name == "identify":
             return {"output": {key: self.row[key] for key in ("lang", "lang_a", "lang_b") if key in self.row}}
-        if name in ("assign_splits", "apply_splits") and self.split is not None:
+        if name == "apply_splits" and self.split is not None:
             return {"output": {"split": self.split}}
         return {}
 
@@ -231,18 +235,20 @@ class _Story:
 
     def _made(self, stage: str, column: str) -> bool:
         build = self.manifest["recipe"]["build"]
-        if column in ("fate", "flag"):
+        if column == "fate":
+            return False
+        if column == "flag":
             return stage in ("decide", "settle_contamination")
         if build == "translate":
             engine = {"failure", *TRANSLATED.names} - {"uid", "text"}
-            makers = {"segment": {"n_segments"}, "translate": engine, "check": set(SCORES) - engine}
-            return column in makers.get(stage, set())
+            if stage in ("segment", "translate"):
+                return column in (engine if stage == "translate" else {"n_segments"})
+            return stage == "check" and column not in {*engine, "n_segments", *SCHEMAS[self.table].names}
         if build == "filter":
             identified = any(column.endswith(name.removeprefix("language")) for name in IDENTIFIED)
             if stage == "identify":
                 return identified and column.startswith("language")
-            names = {name for found in self.manifest["filters"].values() for name in found}
-            scored = any(column.startswith(f"{name}_") for name in names)
+            scored = any(column.startswith(f"{name}_") for name in self.manifest["filters"].get(self.table, ()))
             return (stage == "settle" and column.startswith("duplicate_")) or (stage == "score" and scored)
         return (stage == "assign_splits" and column == "component") or (
             stage in ("contamination", "settle_contamination") and column.startswith("contamination_")
@@ -254,7 +260,6 @@ class _Story:
         rung = int(self.row.get("rung") or 0)
         name, facts = engines[min(rung // len(RUNGS), len(engines) - 1)] if rung < RUNG_FAILED else engines[0]
         fingerprint = facts["fingerprint"]
-        # Raised by failures that end at the last rung of every engine.
         reached = "failed" if rung >= RUNG_FAILED else RUNGS[rung % len(RUNGS)]
         return {
             "engine": name, "fingerprint": fingerprint, "digest": digest(json.dumps(fingerprint, sort_keys=True)), "license": facts["license"],
@@ -266,7 +271,9 @@ class _Story:
         if column is None:
             return {}
         found = _find(_files(self.folder, self.manifest, f"{self.lang}-qrels/"), column, row_id)
-        lost = [one for one in said if one["table"] == "qrels" and one["lang"] == self.lang and self._judges(one, row_id)]
+        lost = [
+            one for one in said if one["table"] == "qrels" and one["lang"] == self.lang and self._judges(one, row_id)
+        ]
         return {
             "kept": len(found), "lost": len(lost), "rows": found[:_MAX_JUDGEMENTS],
             "lost_rows": [{"query_id": one["id"].split("\t")[0], "doc_id": one["id"].split("\t")[-1], "outcome": one["outcome"], "rule": one["rule"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Any
 import dsbuild
 from dsbuild import files, release
 from dsbuild.builders import reviewed
-from dsbuild.builders.licensing import text_licences
+from dsbuild.builders.card_check import check_card
 from dsbuild.builders.measures import OriginOf, ask, measure_split
 from dsbuild.builders.parallel_losses import losses, verdict_files
 from dsbuild.cards import answers as human
 from dsbuild.cards import licences
-from dsbuild.cards.card import render_body
 from dsbuild.cards.croissant import CROISSANT, croissant
 from dsbuild.cards.datasheet import DATASHEET, datasheet
 from dsbuild.cards.facts import FACTS, Facts, SplitFacts, as_data, as_text, differences
@@ -94,7 +92,7 @@ def _origins(splits: tuple[SplitFacts, ...]) -> dict[str, dict[str, int]]:
 def _licences(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The licence of each source, the terms of each model and the licence of rows, with what each asks."""
     stated = manifest["recipe"].get("release", {}).get("license")
-    texts = text_licences(manifest["source"], manifest["engines"])
+    texts = licences.of_texts(manifest["source"], manifest["engines"])
     models = {name: engine["license"] for name, engine in manifest["engines"].items() if name not in texts}
     rows = licences.of_rows(texts, stated)
     return {
@@ -220,7 +218,7 @@ def check_facts(folder: Path, *, readme: bool = True) -> list[str]:
 def _checked(folder: Path, manifest: Mapping[str, Any], *, readme: bool) -> Iterator[str]:
     own = manifest["dsbuild"] == dsbuild.__version__
     if own and readme:
-        yield from _lines(folder / "README.md", render_body(manifest, _sizes(folder, manifest)))
+        yield from check_card(folder, manifest)
     if not (folder / FACTS).exists():
         return
     said, true = read(folder, manifest), compute(folder, manifest)
@@ -234,48 +232,19 @@ def _checked(folder: Path, manifest: Mapping[str, Any], *, readme: bool) -> Iter
     }
     for name, render in made.items():
         if own and (folder / name).exists():
-            yield from _lines(folder / name, render(), whole=True)
+            yield from _compared(folder / name, render())
 
 
-def _sizes(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows and bytes of each split, as the files have them."""
-    import pyarrow.parquet as pq
-
-    return [
-        {
-            "config": config, "split": split, "rows": sum(pq.read_metadata(folder / path).num_rows for path in one["files"]),
-            "size_bytes": sum((folder / path).stat().st_size for path in one["files"]),
-        }
-        for config, about in manifest["configs"].items()
-        for split, one in about["splits"].items()
-    ]  # fmt: skip
-
-
-def _lines(path: Path, expected: str, *, whole: bool = False) -> Iterator[str]:
-    """Lines with a number that a text should have and has not; with `whole` any difference."""
+def _compared(path: Path, expected: str) -> Iterator[str]:
     try:
         text = path.read_text("utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         yield f"{path.name}: cannot be read ({error})"
         return
-    if whole:
-        if text != expected:
-            have, wanted = text.splitlines(), expected.splitlines()
-            gone = [line for line in wanted if line not in set(have)] or ["the same lines in another order"]
-            yield from (f"{path.name}: the files give {line.strip()[:120]!r}" for line in gone[:_MAX_SHOWN])
-        return
-    # A manifest that was read again is sorted, so what a line lists may stand in another order there.
-    there = {_words(line) for line in text.splitlines()}
-    prose = "".join(part for place, part in enumerate(expected.split("```")) if place % 2 == 0)
-    gone = [
-        line for line in prose.splitlines()
-        if any(sign.isdigit() for sign in line) and _words(line) not in there
-    ]  # fmt: skip
-    yield from (f"{path.name}: the files give {line.strip()[:120]!r}" for line in gone[:_MAX_SHOWN])
-
-
-def _words(line: str) -> tuple[str, ...]:
-    return tuple(sorted(re.findall(r"[^\s,;]+(?:,\d{3})*", line)))
+    if text != expected:
+        have = set(text.splitlines())
+        gone = [line for line in expected.splitlines() if line not in have] or ["other lines, or another order of them"]
+        yield from (f"{path.name}: the files give {line.strip()[:120]!r}" for line in gone[:_MAX_SHOWN])
 
 
 def validate_croissant(folder: Path) -> list[str]:
@@ -284,7 +253,7 @@ def validate_croissant(folder: Path) -> list[str]:
     if not path.is_file():
         raise ReleaseError(f"{folder}: no {CROISSANT}; dsbuild release writes one")
     try:
-        import mlcroissant  # type: ignore[import-untyped]
+        import mlcroissant
     except ImportError:
         raise MissingExtra("checking croissant.json", "mlcroissant", "release") from None
     # What is recommended and absent (a date, a citation) is no error, and would be printed.

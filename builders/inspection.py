@@ -1,4 +1,4 @@
-"""Look at a release folder, and at what this installation has: status, explain, what-if, lists, doctor."""
+"""Look at a release folder, and at what this installation has: status, what-if, lists, doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import languages, release
-from dsbuild.errors import RecipeError, ReleaseError, UnknownName
+from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.recipe import apply_settings
 from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
@@ -41,55 +41,6 @@ def status(folder: Path) -> dict[str, Any]:
             {"lang": lang, "table": table, **row} for lang, tables in manifest["accounting"].items() for table, row in tables.items()
         ],
         "engines": manifest["engines"],
-    }  # fmt: skip
-
-
-def explain(folder: Path, row_id: str, lang: str | None) -> dict[str, Any]:
-    """Everything the release knows of one id, in every language and table; an id that is nowhere is an error."""
-    manifest = release.read_manifest(folder)
-    if lang is not None and lang not in manifest["languages"]:
-        raise UnknownName("language in this release", lang, manifest["languages"])
-    src = manifest["source"]["lang"]
-    rows: list[dict[str, Any]] = []
-    for table, column in ID_COLUMNS.items():
-        source = _find(folder, f"{src}-{table}/", column, row_id)
-        for one in manifest["languages"]:
-            if lang not in (None, one):
-                continue
-            kept = _find(folder, f"{one}-{table}/", column, row_id)
-            gone = _find(folder, f"dropped/{one}-{table}-", column, row_id)
-            if not kept and not gone:
-                continue
-            row = (kept or gone)[0]
-            maps = _find(folder, f"segments/{one}-{table}-", "id", row_id)
-            segments = [_segment(entry, source[0] if source else {}, row) for entry in maps]
-            fate = "kept" if kept else str(row.get("fate", "dropped"))
-            verdicts = [
-                entry
-                for entry in _find(folder, "dropped/verdicts-", "id", row_id)
-                if entry["table"] == table and entry["lang"] == one
-            ]
-            rows.append(
-                {"lang": one, "table": table, "fate": fate, "row": row, "segments": segments, "verdicts": verdicts}
-            )
-    if not rows:
-        raise ReleaseError(f"{folder}: no row with the id {row_id!r}")
-    return {"id": row_id, "rows": rows}
-
-
-def _find(folder: Path, prefix: str, column: str, row_id: str) -> list[dict[str, Any]]:
-    return [
-        row
-        for shard in release.read_part(folder, prefix)
-        for row in shard.filter(pc.equal(shard[column], row_id)).to_pylist()
-    ]
-
-
-def _segment(entry: Mapping[str, Any], source: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "field": entry["field"], "segment": entry["segment"],
-        "source": str(source.get(entry["field"], ""))[entry["src_start"] : entry["src_end"]],
-        "translation": str(row.get(entry["field"], ""))[entry["tgt_start"] : entry["tgt_end"]],
     }  # fmt: skip
 
 
@@ -303,7 +254,7 @@ def doctor() -> list[dict[str, str]]:
         )
     for module, extra, use in (
         ("transformers", "convert", "dsbuild models convert"), ("datatrove", "scale", "--executor datatrove"),
-        ("ir_datasets", "irds", "--src irds:ID"),
+        ("ir_datasets", "irds", "--src irds:ID"), ("mlcroissant", "release", "dsbuild card check --croissant"),
     ):  # fmt: skip
         found = importlib.util.find_spec(module) is not None
         rows.append(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from dsbuild.cards import licences
 from dsbuild.recipe import to_yaml
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def render_body(manifest: Mapping[str, Any], sizes: Sequence[Mapping[str, Any]])
 
 
 def row_license(manifest: Mapping[str, Any]) -> str:
-    """The licence that the release's rows carry: the user's word, else that of the source, which translations derive from."""
-    named = manifest["recipe"].get("release", {}).get("license")
-    return str(named or manifest["source"]["license"] or "unknown")
+    """The licence that the release's rows carry: the user's word, else what follows from the licences of its texts."""
+    texts = licences.of_texts(manifest["source"], manifest["engines"])
+    return licences.of_rows(texts, manifest["recipe"].get("release", {}).get("license"))
 
 
 def origins(manifest: Mapping[str, Any]) -> list[str]:

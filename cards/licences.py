@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 _NOTHING_SAID = ("", "unknown", "none", "not stated", "other")
 # How licences that are no name say what they forbid: MS MARCO's "non-commercial research purposes only", NIST's agreement.
@@ -122,6 +123,16 @@ def _reachable(one: Licence) -> set[str]:
             seen.add(name)
             waiting += known[name].goes_into if name in known else ()
     return seen
+
+
+def of_texts(source: Mapping[str, Any], engines: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+    """The licences that the texts of a release stand under, by whose they are; both arguments as a manifest has them.
+
+    A model that translates has terms of use, which bind its user and not the texts; translations that people made are texts with a
+    licence of their own.
+    """
+    found: dict[str, str | None] = {str(source["name"]): source["license"]}
+    return found | {name: one["license"] for name, one in engines.items() if one["origin"] == "human"}
 
 
 def of_rows(sources: Mapping[str, str | None], stated: str | None = None) -> str:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["BatchPlan", "Release", "Table", "__version__", "load", "plan_batches"]
+__all__ = ["BatchPlan", "EpochBatches", "Release", "Table", "__version__", "load", "plan_batches"]
 
 if TYPE_CHECKING:
     from dsbuild.api import Release, Table, load
-    from dsbuild.batches import BatchPlan, plan_batches
+    from dsbuild.batches import BatchPlan, EpochBatches, plan_batches
 
-_FROM = {"load": "api", "Release": "api", "Table": "api", "BatchPlan": "batches", "plan_batches": "batches"}
+_FROM = {
+    "load": "api", "Release": "api", "Table": "api", "BatchPlan": "batches", "EpochBatches": "batches", "plan_batches": "batches",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

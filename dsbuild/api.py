@@ -31,7 +31,9 @@ def load(folder: str | Path) -> Release:
     if not (path / release.MANIFEST).is_file():
         versions = sorted(one.parent.name for one in path.glob(f"*/{release.MANIFEST}"))
         if versions:
-            raise ReleaseError(f"{path}: holds the releases {', '.join(versions)}; name one, such as {path / versions[-1]}")
+            raise ReleaseError(
+                f"{path}: holds the releases {', '.join(versions)}; name one, such as {path / versions[-1]}"
+            )
         if not path.is_dir():
             raise ReleaseError(f"{path}: no such folder")
     manifest = release.read_manifest(path)
@@ -76,9 +78,7 @@ class Release:
         """A table of a language: one split, or the rows of all splits one after another."""
         if table not in self.tables(lang):
             raise UnknownName(f"table of {lang}", table, self.tables(lang))
-        config = next(
-            one for one in self.manifest["configs"].values() if (one["lang"], one["table"]) == (lang, table)
-        )
+        config = next(one for one in self.manifest["configs"].values() if (one["lang"], one["table"]) == (lang, table))
         if split is not None and split not in config["splits"]:
             raise UnknownName(f"split of {lang}-{table}", split, config["splits"])
         files = [
@@ -147,7 +147,8 @@ class Table:
         """The rows in memory, as pandas with Arrow-backed columns: texts are not copied and integers with gaps stay integers."""
         import pandas as pd
 
-        return self.arrow(columns).to_pandas(types_mapper=pd.ArrowDtype)
+        found: pd.DataFrame = self.arrow(columns).to_pandas(types_mapper=pd.ArrowDtype)
+        return found
 
     def dataset(self, columns: Sequence[str] | None = None, cache_dir: str | Path | None = None) -> datasets.Dataset:
         """The rows as a `datasets.Dataset`, memory-mapped from its cache: any size, rows by position.
@@ -181,9 +182,7 @@ class Table:
         if group_by_length:
             texts = [name for name in ("title", "text", "text_a", "text_b") if name in self.columns]
             lengths = self._lengths(texts if group_by_length is True else list(group_by_length))
-        return plan_batches(
-            self.num_rows, batch_size, seed=seed, epoch=epoch, drop_last=drop_last, lengths=lengths
-        )
+        return plan_batches(self.num_rows, batch_size, seed=seed, epoch=epoch, drop_last=drop_last, lengths=lengths)
 
     def _lengths(self, columns: Sequence[str]) -> Any:
         if not columns:
@@ -202,9 +201,13 @@ class Table:
 
     def _groups(self, columns: list[str] | None) -> Iterator[pa.Table]:
         for path in self.files:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns=columns, use_threads=False)
+            try:
+                with pq.ParquetFile(path) as file:
+                    for group in range(file.num_row_groups):
+                        rows = file.read_row_group(group, columns=columns, use_threads=False)
+                        yield rows.replace_schema_metadata(None)
+            except (OSError, pa.ArrowInvalid) as error:
+                raise ReleaseError(f"{path}: cannot be read as Parquet; see: dsbuild verify") from error
 
     def _wanted(self, columns: Sequence[str] | None) -> list[str] | None:
         if columns is None:

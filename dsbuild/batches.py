@@ -95,12 +95,48 @@ def plan_batches(
     return BatchPlan(order, starts, sizes)
 
 
+class EpochBatches:
+    """The plans of all epochs as one `batch_sampler`, for trainers: `set_epoch` chooses which plan the next iteration is.
+
+    rows: how many rows, or a data set that has a length. Further arguments that a trainer hands over are not needed.
+    """
+
+    def __init__(
+        self, rows: Any, batch_size: int, drop_last: bool = False, seed: int = 0, lengths: Any = None, **other: Any
+    ) -> None:
+        self.n_rows = rows if isinstance(rows, int) else len(rows)
+        self.batch_size, self.drop_last, self.seed, self.lengths = batch_size, drop_last, seed, lengths
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the plan of this epoch from the next iteration on."""
+        self.epoch = epoch
+
+    def plan(self) -> BatchPlan:
+        """The plan of the epoch."""
+        return plan_batches(
+            self.n_rows,
+            self.batch_size,
+            seed=self.seed,
+            epoch=self.epoch,
+            drop_last=self.drop_last,
+            lengths=self.lengths,
+        )
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.plan())
+
+    def __len__(self) -> int:
+        return self.n_rows // self.batch_size if self.drop_last else -(-self.n_rows // self.batch_size)
+
+
 def drawn(n: int, seed: int, epoch: int, use: int) -> np.ndarray:
     """A permutation of 0 .. n - 1, other ones for other seeds, epochs and uses."""
     key = np.zeros(1, np.uint64)
     for value in (seed, epoch, use):
         key = _mixed(key ^ np.uint64(value & _64_BITS))
-    return np.argsort(_mixed(np.arange(n, dtype=np.uint64) ^ key), kind="stable")
+    order: np.ndarray = np.argsort(_mixed(np.arange(n, dtype=np.uint64) ^ key), kind="stable")
+    return order
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -108,4 +144,5 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed

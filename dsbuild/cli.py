@@ -201,12 +201,12 @@ def explain(
     lang: Annotated[Optional[str], typer.Option("--lang", metavar="hi", help="One language only.")] = None,
     output: OutputFormat = Format.text,
 ) -> None:
-    """Everything that happened to one row: source, translation by segment, scores, and the rule that dropped it."""
-    from dsbuild import console
-    from dsbuild.builders import inspection
+    """Everything that happened to one row, also a dropped one: source, each stage's input, output, scores and model, and the rule that dropped it."""
+    from dsbuild import explain_console
+    from dsbuild.builders import explaining
 
-    found = inspection.explain(folder, row_id, lang)
-    print_found(output, found, lambda: console.print_explain(found))
+    found = explaining.explain(folder, row_id, lang)
+    print_found(output, found, lambda: explain_console.print_explain(found))
 
 
 @app.command()

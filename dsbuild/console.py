@@ -195,37 +195,6 @@ def print_status(found: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def print_explain(found: Mapping[str, Any]) -> None:
-    """One row's story."""
-    console = new_console()
-    for entry in found["rows"]:
-        console.print(
-            Text(f"{entry['lang']}-{entry['table']} {found['id']}: {entry['fate']}"), style="bold", highlight=False
-        )
-        for name, value in entry["row"].items():
-            console.print(Text(f"  {name}: {value}"), highlight=False)
-        for segment in entry["segments"]:
-            console.print(Text(f"  [{segment['field']} {segment['segment']}] {segment['source']}"), highlight=False)
-            console.print(Text(f"    -> {segment['translation']}"), highlight=False)
-        for verdict in entry["verdicts"]:
-            console.print(
-                Text(
-                    f"  {verdict['stage']}: {verdict['outcome']} by {verdict['rule']}{_comparison(verdict)}{_detail(verdict)}"
-                ),
-                highlight=False,
-            )
-
-
-def _comparison(verdict: Mapping[str, Any]) -> str:
-    if verdict["threshold"] is None:
-        return ""
-    return f" ({verdict['value']:.4g} {verdict['op']} {verdict['threshold']:.4g}, {verdict['threshold_source']})"
-
-
-def _detail(verdict: Mapping[str, Any]) -> str:
-    return f": {verdict['detail']}" if verdict["detail"] else ""
-
-
 def print_verify(found: Mapping[str, Any]) -> None:
     """What was checked, and what is wrong."""
     console = new_console()

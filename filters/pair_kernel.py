@@ -28,17 +28,9 @@ ALPHABETIC, INK = 64, 128
 MOST_DIGITS = 199
 
 _WEIGHT = 5  # letters to a word where words are not written apart
-_LESS, _GREATER, _BANG, _QUERY, _SLASH, _DASH, _EQUALS, _DOUBLE, _SINGLE = (
-    0x3C,
-    0x3E,
-    0x21,
-    0x3F,
-    0x2F,
-    0x2D,
-    0x3D,
-    0x22,
-    0x27,
-)
+_LESS, _GREATER, _BANG, _QUERY, _SLASH, _DASH, _EQUALS, _DOUBLE, _SINGLE = b"<>!?/-=\"'"
+# Where a tag that is not closed yet may be: outside values, after an equals sign, in a value in quotes.
+_PLAIN, _VALUED, _IN_DOUBLE, _IN_SINGLE = 1, 2, 4, 8
 
 
 def pack(kinds: Bytes, bits: Bytes, sizes: Bytes, scripts: Bytes, values: Digits) -> npt.NDArray[np.int32]:
@@ -152,47 +144,54 @@ def count(data: Any, offsets: Any, allowed: Any, packed: Any, kinds: Any, word_b
 
 @compiled
 def has_tag(data: Bytes, start: int, end: int) -> bool:
-    """Whether a text has an opening tag of HTML, as a tolerant parser reads it; comments and declarations are none."""
-    index = start
-    while index < end - 1:
-        if data[index] != _LESS:
-            index += 1
+    """Whether a text has an opening tag of HTML, as a tolerant parser reads it; comments and declarations are none.
+
+    Whether a tag is closed depends on all that follows it. Tags that are open are followed together, as a set of states, so that a
+    text of nothing but `<a` takes linear time.
+    """
+    states, begin, resume, endless = 0, -1, start, False
+    for index in range(start, end):
+        byte = data[index]
+        if index == begin:
+            states |= _PLAIN
+        if states:
+            if byte == _GREATER and states & (_PLAIN | _VALUED):
+                return True
+            states = _inside(states, byte)
+        if index < resume or byte != _LESS or index + 1 == end:
             continue
         ahead = data[index + 1]
         if 0x41 <= ahead & 0xDF <= 0x5A:
-            if _closes(data, index + 2, end):
-                return True
-            index += 1
-        elif ahead == _BANG and index + 3 < end and data[index + 2] == _DASH and data[index + 3] == _DASH:
-            past = _past_comment(data, index + 4, end)
-            index = past if past > 0 else _past(data, index + 1, end)
+            begin = index + 2
         elif ahead in (_BANG, _QUERY, _SLASH):
-            index = _past(data, index + 1, end)
-        else:
-            index += 1
+            past = -1
+            if not endless and ahead == _BANG and index + 3 < end and data[index + 2] == _DASH == data[index + 3]:
+                past = _past_comment(data, index + 4, end)
+                endless = past < 0
+            resume = past if past > 0 else _past(data, index + 1, end)
     return False
 
 
 @compiled
-def _closes(data: Bytes, index: int, end: int) -> bool:
-    """Whether an opening tag is closed; a `>` in a quoted value does not close it."""
-    valued, quote = False, 0
-    while index < end:
-        byte = data[index]
-        if quote:
-            if byte == quote:
-                quote = 0
-        elif byte == _GREATER:
-            return True
-        elif byte == _EQUALS:
-            valued = True
-        elif valued and byte in (_DOUBLE, _SINGLE):
-            quote = byte
-            valued = False
-        elif byte > 0x20:
-            valued = False
-        index += 1
-    return False
+def _inside(states: int, byte: int) -> int:
+    """The states of open tags after a byte that closes none: a `>` in a quoted value does not."""
+    after = 0
+    if states & _IN_DOUBLE:
+        after |= _PLAIN if byte == _DOUBLE else _IN_DOUBLE
+    if states & _IN_SINGLE:
+        after |= _PLAIN if byte == _SINGLE else _IN_SINGLE
+    if byte == _EQUALS:
+        return after | (_VALUED if states & (_PLAIN | _VALUED) else 0)
+    if states & _PLAIN:
+        after |= _PLAIN
+    if states & _VALUED:
+        if byte == _DOUBLE:
+            after |= _IN_DOUBLE
+        elif byte == _SINGLE:
+            after |= _IN_SINGLE
+        else:
+            after |= _PLAIN if byte > 0x20 else _VALUED
+    return after
 
 
 @compiled

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dsbuild.builders import row_pairs
 from dsbuild.builders.difference import difference, opened
 from dsbuild.builders.versions import propose
 from dsbuild.errors import ReleaseError
@@ -69,8 +70,11 @@ def expected(
     return counts, columns
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_changes_are_counted_as_python_counts_them(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "few"), [(0, 6), (1, 6), (2, 0), (3, 0)])
+def test_random_changes_are_counted_as_python_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, few: int
+) -> None:
+    monkeypatch.setattr(row_pairs, "_FEW", few)
     draw = random.Random(seed)
     splits = ("train", "dev", "test")
     before: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
@@ -240,10 +244,11 @@ def test_damaged_folders_are_one_line(tmp_path: Path) -> None:
     (bad / "README.md").unlink()
     with pytest.raises(ReleaseError, match="README.md: missing; see: dsbuild verify"):
         opened(bad)
-    code, _, err = cli("diff", good, tmp_path / "nowhere")
-    assert code == 2
-    assert err.startswith("dsbuild: ")
-    assert len(err.splitlines()) == 1
+    for arguments in ((good, tmp_path / "nowhere"), (good, good, "--memory", "lots")):
+        code, _, err = cli("diff", *arguments)
+        assert code == 2
+        assert err.startswith("dsbuild: ")
+        assert len(err.splitlines()) == 1
 
 
 def test_no_configurations_is_a_patch() -> None:
