@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import pytest
 from dsbuild import languages
 from dsbuild.errors import EngineError
 from dsbuild.filters import closed, label_model, subwords
-from dsbuild.filters.language import MODEL, LanguageId, clean
+from dsbuild.filters.language import MODEL, LanguageId, _sampled, clean
 from dsbuild.filters.utf8 import encode
 from dsbuild.text import words
 
@@ -157,13 +156,13 @@ def test_strange_texts(identify: LanguageId) -> None:
     assert identify.evidence(texts, "hi")[len(texts) - 1].as_py() > 0.5
 
 
-def test_a_long_text_takes_no_longer(identify: LanguageId) -> None:
+def test_of_a_long_text_a_sample_is_looked_at(identify: LanguageId) -> None:
     huge = [(EN + " ") * 150_000, "x" * 10_000_000, "<" * 10_000_000, "`" + "a@" * 5_000_000]
-    started = time.perf_counter()
+    # Only a sample of each is looked at.
     found = identify.identify(huge)
     assert found[0].label == "en"
     assert identify.evidence(huge, "en")[0].as_py() > 0.5
-    assert time.perf_counter() - started < 2
+    assert all(len(text) < 1_000 for text in _sampled(huge, 800).texts)
 
 
 def test_noise_is_not_language(identify: LanguageId) -> None:

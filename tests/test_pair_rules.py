@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import random
-import time
 
 import pyarrow as pa
 import pytest
@@ -94,6 +93,38 @@ def test_tags(text: str, tag: bool) -> None:
     assert one("x", text)["pairs_tags"] is tag
 
 
+def closes(text: str, start: int) -> bool:
+    """Whether an opening tag, read alone from `start` on, is closed."""
+    valued, quote = False, ""
+    for letter in text[start:]:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter == ">":
+            return True
+        elif valued and letter in "\"'":
+            valued, quote = False, letter
+        else:
+            valued = letter == "=" or (valued and letter <= " ")
+    return False
+
+
+@given(st.text("<>a=\"' !-?", max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_tags_that_are_followed_together_are_closed_as_each_alone(text: str) -> None:
+    place, found = 0, False
+    while place < len(text) - 1:
+        if text[place] == "<" and text[place + 1] == "a":
+            found = found or closes(text, place + 2)
+        elif text.startswith("<!--", place) and "-->" in text[place + 4 :]:
+            place = text.index("-->", place + 4) + 3
+            continue
+        elif text[place] == "<" and text[place + 1] in "!?/":
+            place = text.find(">", place + 1) + 1 or len(text)
+            continue
+        place += 1
+    assert one("x", text)["pairs_tags"] is found
+
+
 @given(TEXTS | DENSE)
 @settings(max_examples=120, deadline=None)
 def test_likeness_is_what_a_slow_count_says(pairs: list[tuple[str, str]]) -> None:
@@ -137,15 +168,13 @@ def test_slices_and_chunks_do_not_matter() -> None:
     assert PairRules().score(array[:0], array[:0], [], []).keys() == set(COLUMNS)
 
 
-@pytest.mark.parametrize(
-    "text", ["a" * 300_000, "ab" * 150_000, " " * 300_000, "<" * 300_000, "\x00\u0301" * 150_000, "12" * 150_000]
-)
-def test_long_texts_take_linear_time(text: str) -> None:
-    other = text[: len(text) // 2] + "x" + text[len(text) // 2 :]
-    score([("a", "b")])
-    started = time.process_time()
-    found = score([(text, other)])
-    assert time.process_time() - started < 5
+@pytest.mark.parametrize("unit", ["a", "ab", " ", "<", "<a", '<a="', "<!-- >", "\x00\u0301", "12"])
+def test_long_texts_take_linear_time(unit: str) -> None:
+    # Quadratic time would be hours.
+    text = unit * (1_000_000 // len(unit))
+    assert score([(text, text)], PairRules(("counts",)))["pairs_tags"] == [False]
+    text = text[:300_000]
+    found = score([(text, text[: len(text) // 2] + "x" + text[len(text) // 2 :])])
     assert found["pairs_common_substring"][0] == pytest.approx(0.5, abs=0.501)
 
 
@@ -154,10 +183,8 @@ def test_texts_of_few_letters_without_repetition() -> None:
     # The word of Thue and Morse has no stretch three times in a row.
     thue = "".join("ab"[bin(place).count("1") % 2] for place in range(50_000))
     noise = "".join(rng.choice("abcdefgh ") for _ in range(50_000))
-    started = time.process_time()
     assert score([(thue, noise)], PairRules(("repetition",)))["pairs_repetition"][0] in (0, 2, 3)
     assert score([(thue, thue)], PairRules(("repetition",)))["pairs_repetition"] == [0]
-    assert time.process_time() - started < 3
 
 
 def test_rules_name_columns_that_there_are() -> None:
