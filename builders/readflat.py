@@ -19,15 +19,16 @@ from dsbuild.stage import UNIT_ROWS, Counts, Result, Shard, Shards, Workspace
 
 @dataclass(frozen=True)
 class ReadFlat:
-    """Read one table in its own order. What decides the output are the files and the column map, not where they lie.
+    """Read one table in its own order. What decides the output are the files and how they are read, not where they lie.
 
-    limit: the first rows only (0: all).
+    columns: canonical column -> the files' column; header: whether a TSV names its columns; limit: the first rows only (0: all).
     """
 
     form: str
     table: FlatTable
     files: tuple[str, ...]
     columns: Mapping[str, str]
+    header: bool
     limit: int
     source: FlatSource = field(compare=False)
 
@@ -39,7 +40,7 @@ class ReadFlat:
     def of(cls, source: FlatSource, files: tuple[SourceFile, ...], limit: int) -> ReadFlat:
         """The stage for an open source."""
         named = tuple(f"{file.name} {file.size_bytes} {file.sha256}" for file in files)
-        return cls(source.form, source.table, named, dict(source.columns), limit, source)
+        return cls(source.form, source.table, named, dict(source.columns), source.header, limit, source)
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """Nothing -> out: the rows."""

@@ -22,6 +22,7 @@ import xxhash
 
 from dsbuild import files
 from dsbuild.errors import MissingExtra, StoreError
+from dsbuild.filters.datatrove_adapter import datatrove_version
 from dsbuild.filters.duplicates import Keyed, joined, of_table
 from dsbuild.filters.lsh import Rows
 from dsbuild.filters.near_duplicates import FindNear, Near
@@ -34,11 +35,12 @@ from dsbuild.parquet import read
 class FindNearDatatrove(FindNear):
     """`FindNear` with datatrove's MinHash blocks for finding candidates; same inputs and outputs, the extra [scale] is needed.
 
-    workers: processes of datatrove's local executor. Candidates are whole clusters: rows that are joined by a chain of pairs
-    that agree in a band.
+    workers: processes of datatrove's local executor; peer: datatrove's version. Candidates are whole clusters: rows that are joined by a
+    chain of pairs that agree in a band.
     """
 
     workers: int = field(default=1, compare=False)
+    peer: str = field(default_factory=datatrove_version)
 
     name: ClassVar[str] = "near-datatrove"
     version: ClassVar[int] = 1

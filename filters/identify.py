@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.digests import file_sha256
 from dsbuild.filters.data import checks_digest
 from dsbuild.filters.score_rows import one_array
 from dsbuild.stage import Result, Shard, Workspace
@@ -32,21 +33,26 @@ class IdentifyRows:
 
     text: the text column; lang: the language that the user said, "auto" to take what is found ("und" where nothing is), ""
     to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx`
-    labels, "" for the shipped one; scored: whether the columns are wanted, or only `target`; prefix: of the columns;
-    data: digest of the model and the word lists.
+    labels, "" for the shipped one (what counts is the file's content, `weights`); scored: whether the columns are wanted, or only
+    `target`; prefix: of the columns; data: digest of the shipped model and the word lists.
     """
 
     text: str = "text"
     lang: str = "auto"
     target: str = "lang"
-    model: str = ""
+    model: str = field(default="", compare=False)
     scored: bool = True
     prefix: str = "language"
     data: str = field(default_factory=checks_digest)
+    weights: str = field(default="", init=False)
 
     name: ClassVar[str] = "identify"
     version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.model:
+            object.__setattr__(self, "weights", file_sha256(Path(self.model).expanduser(), None))
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows -> out: the rows with `target` and the columns of `COLUMNS`."""
@@ -57,7 +63,7 @@ class IdentifyRows:
             said = pa.repeat(pa.scalar(self.lang), rows.num_rows) if self.lang else _known(rows[self.target])
             return Result({"out": [Shard(_placed(rows, self.target, said, after=self.text))]})
         texts = rows[self.text].to_pylist()
-        identify = LanguageId(Path(self.model) if self.model else None)
+        identify = LanguageId(Path(self.model).expanduser() if self.model else None)
         found = identify.identify(texts)
         if self.lang == "auto":
             langs = [one.label or UNKNOWN for one in found]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dsbuild.errors import RecipeError, UnknownName
+from dsbuild.filters.data import personal_digest
 from dsbuild.filters.pii import PERSONAL, candidates, find, mask, phone_library, split_regions
 from dsbuild.filters.pii_context import KINDS
 from dsbuild.filters.score_rows import one_array
@@ -38,6 +39,7 @@ class MaskPii:
     protected: tuple[str, ...] = ()
     lang_column: str = "lang"
     library: str = field(default_factory=phone_library, init=False)
+    data: str = field(default_factory=personal_digest, init=False)
 
     name: ClassVar[str] = "pii"
     version: ClassVar[int] = 1

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsbuild.builders.flat import open_flat
+from dsbuild.builders.readflat import ReadFlat
 from dsbuild.errors import SourceError, UnknownName
+from dsbuild.stage import parameters
 
 
 def read(spec: str, table: Any = "documents", **more: Any) -> list[dict[str, Any]]:
@@ -41,7 +43,10 @@ def test_further_columns_keep_their_types(tmp_path: Path) -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.one_of(st.integers(-9, 9), st.text("ab"))),
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+            st.one_of(st.integers(-9, 9), st.text("ab")),
+        ),
         min_size=1,
         max_size=6,
     )
@@ -50,7 +55,9 @@ def test_json_lines_come_back_as_written(rows: list[tuple[str, Any]]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        path = lines(Path(folder) / "a.jsonl", *({"id": f"r{n}", "text": text, "x": x} for n, (text, x) in enumerate(rows)))
+        path = lines(
+            Path(folder) / "a.jsonl", *({"id": f"r{n}", "text": text, "x": x} for n, (text, x) in enumerate(rows))
+        )
         found = read(f"jsonl:{path}")
     assert [row["text"] for row in found] == [text for text, _ in rows]
     assert [str(row["x"]) for row in found] == [str(x) for _, x in rows]
@@ -112,7 +119,9 @@ def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
 
     path = tmp_path / "web.tsv"
     path.write_text("NA\tThe ferry leaves the harbour at noon and comes back when the tide has turned.\n" * 2, "utf-8")
-    code, _, err = cli("filter", "--src", f"tsv:{path}", "--profile", "sentence", "--lang", "en", "--out", tmp_path / "out")
+    code, _, err = cli(
+        "filter", "--src", f"tsv:{path}", "--profile", "sentence", "--lang", "en", "--out", tmp_path / "out"
+    )
     assert code == 2
     assert "--set source.options.header=no" in err
     code, _, err = cli(
@@ -122,3 +131,16 @@ def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
     assert code == 0, err
     (row,) = rows(tmp_path / "out", "en-documents/*")
     assert (row["doc_id"], row["1"], row["text"][:9]) == ("web:1", "NA", "The ferry")
+
+
+def test_whether_the_first_line_names_columns_enters_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("1\t2\nr1\tone\n", "utf-8")
+    columns = {"doc_id": "1", "text": "2"}
+    stages = []
+    for options in ({}, {"header": "no"}):
+        source = open_flat(f"tsv:{path}", "documents", columns=columns, options=options)
+        stages.append(ReadFlat.of(source, source.files(), 0))
+    assert parameters(stages[0]) != parameters(stages[1])
+    counts = [sum(shard.table.num_rows for shard in stage.run({}, None).outputs["out"]) for stage in stages]  # type: ignore[arg-type]
+    assert counts == [1, 2]

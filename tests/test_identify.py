@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from dsbuild.filters.identify import COLUMNS, IdentifyRows
-from dsbuild.stage import Workspace
+from dsbuild.filters.language import MODEL
+from dsbuild.stage import Workspace, parameters
 
 TEXTS = [
     "The baker opens the shop before the sun is up.",
@@ -46,3 +47,13 @@ def test_the_column_that_rows_bring_is_taken() -> None:
 def test_without_scores_only_the_language_is_placed() -> None:
     out = run(IdentifyRows(lang="en", scored=False))
     assert out.column_names == ["doc_id", "text", "lang"]
+
+
+def test_a_model_counts_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    one, copy, other = (tmp_path / name for name in ("one.ftz", "copy.ftz", "other.ftz"))
+    for path in (one, copy):
+        path.write_bytes(MODEL.read_bytes())
+    other.write_bytes(MODEL.read_bytes() + b" ")
+    keys = [parameters(IdentifyRows(model=str(path))) for path in (one, copy, other)]
+    assert keys[0] == keys[1] != keys[2]
+    assert run(IdentifyRows(model=str(one))) == run(IdentifyRows())
