@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from dsbuild import release
 from dsbuild.builders.contents import check_content
 from dsbuild.builders.facts import check_facts
+from dsbuild.builders.validate import database
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
 
 _JUDGED = {"corpus": "doc_id", "queries": "query_id"}
@@ -65,12 +67,8 @@ def _schemas(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """Unique ids, and judgements whose query and passage are there (a table that was not translated: those of the source)."""
-    import duckdb
-
     configs, src = manifest["configs"], manifest["source"]["lang"]
-    with duckdb.connect() as base:
-        base.execute("SET memory_limit = '1GB'")
-        base.execute("SET threads = 1")
+    with TemporaryDirectory() as spill, database(Path(spill)) as base:
 
         def paths(name: str) -> list[str]:
             return [str(path) for path in _files(folder, configs[name])]
@@ -87,7 +85,7 @@ def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 target = f"{config['lang']}-{table}" if f"{config['lang']}-{table}" in configs else f"{src}-{table}"
                 if target not in configs:
                     continue
-                query = f"SELECT DISTINCT {key} FROM read_parquet($1) WHERE {key} NOT IN (SELECT {key} FROM read_parquet($2)) ORDER BY 1 LIMIT 3"
+                query = f"SELECT DISTINCT {key} FROM read_parquet($1) ANTI JOIN read_parquet($2) USING ({key}) ORDER BY 1 LIMIT 3"
                 for (row_id,) in base.execute(query, [paths(name), paths(target)]).fetchall():
                     yield f"{name}: {key} {row_id!r} is not in {target}"
 
