@@ -60,8 +60,9 @@ def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any
                 story = _Story(folder, manifest, table, one, row, split, fate, source if one != src else None)
                 rows.append(story.told(row_id, said))
     if not rows:
-        left_out = " and ".join(note for note in manifest["notes"] if note.startswith("--limit leaves out"))
-        raise ReleaseError(f"{folder}: no row with the id {row_id!r}" + (f" ({left_out})" if left_out else ""))
+        limit = "--limit leaves out "
+        cut = ", ".join(note.removeprefix(limit) for note in manifest["notes"] if note.startswith(limit))
+        raise ReleaseError(f"{folder}: no row with the id {row_id!r}" + (f" ({limit}{cut})" if cut else ""))
     return {"id": row_id, "release": {"name": manifest["name"], "version": manifest["version"]}, "rows": rows}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsbuild import release
+from dsbuild import parquet, release
+from dsbuild.builders.cascade import Cascade
+from dsbuild.builders.filtered import group_settings
+from dsbuild.builders.inspection import Decided
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters import SCORERS
 from dsbuild.filters.decide import threshold
 from dsbuild.filters.decide_texts import DecideTexts
 from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, split_settings
 from dsbuild.recipe import apply_settings
+from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
 
 _NEAR = "neardup"
@@ -27,6 +31,8 @@ _LANG_COLUMNS = {"pairs": "lang_b"}
 def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """Decide again on every row of a filtered release; rows that were dropped before duplicates were looked for are told apart.
 
+    Rows of protected splits and judged rows of an evaluation set stay, and queries that lose their last positive go along, as in a build.
+    In memory: some 30 bytes a row, the ids of exact duplicates, and of a retrieval set all ids.
     Raises `RecipeError` for a filter that the build did not run, and for a similarity below the one that was looked for.
     """
     if not settings:
@@ -34,16 +40,26 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     values = apply_settings({}, settings)
     recipe = manifest["recipe"]
     jaccard = _jaccard(values.pop(_NEAR, None), recipe)
-    tables = []
+    evaluation = bool(manifest["source"].get("evaluation"))
+    decided: dict[tuple[str, str], Decided] = {}
+    qrels: dict[str, list[pa.Table]] = {
+        lang: _qrels(folder, lang) for lang, accounted in manifest["accounting"].items() if "qrels" in accounted
+    }
     unsearched = 0
+    _check_groups(manifest["filters"].values(), values)
     for table, groups in manifest["filters"].items():
         stage = deciding_stage(table, groups, recipe, values)
         share = manifest.get("findings", {}).get(f"retain.{table}")
         retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
         for lang in sorted(lang for lang, accounted in manifest["accounting"].items() if table in accounted):
-            counts, newly_unsearched = _again(folder, lang, table, stage, jaccard, retained)
+            judged = [shard[stage.id_column] for shard in qrels.get(lang, ())] if evaluation else []
+            one = _Table(folder, lang, table, tuple(recipe.get("protected", ())), _ids(judged), lang in qrels)
+            decided[lang, table], newly_unsearched = _again(one, stage, jaccard, retained)
             unsearched += newly_unsearched
-            tables.append({"lang": lang, "table": table, **counts})
+    tables = []
+    for (lang, table), found in decided.items():
+        carried = _carried(folder, decided, qrels, lang, table, evaluation)
+        tables.append({"lang": lang, "table": table, **found.counts(carried)})
     notes = ["From stored scores; no filter was run."]
     if unsearched:
         notes.append(
@@ -52,21 +68,38 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
+def _qrels(folder: Path, lang: str) -> list[pa.Table]:
+    """The judgements after those of duplicates went to their keepers: kept ones and orphaned ones."""
+    columns = ["query_id", "doc_id", "relevance"]
+    found = list(release.read_part(folder, f"{lang}-qrels/", columns))
+    for shard in release.read_part(folder, "dropped/verdicts-", ["id", "stage", "outcome", "value"]):
+        gone = shard.filter(pc.and_(pc.equal(shard["outcome"], "orphaned"), pc.equal(shard["stage"], "cascade")))
+        rows = [(*row["id"].split("\t"), int(row["value"])) for row in gone.to_pylist()]
+        if rows:
+            found.append(pa.table([list(column) for column in zip(*rows, strict=True)], names=columns))
+    return found
+
+
+def _carried(
+    folder: Path, decided: Mapping[tuple[str, str], Decided], qrels: Mapping[str, list[pa.Table]], lang: str, table: str, evaluation: bool
+) -> dict[str, str]:  # fmt: skip
+    """The rows of a table that the decisions on all tables of a retrieval set take along: id -> rule."""
+    if lang not in qrels:
+        return {}
+    own = {name: one for (of, name), one in decided.items() if of == lang}
+    cascade = Cascade((lang,), tuple(own), training=not evaluation)
+    inputs = {f"{lang}.{name}": [one.fates(ID_COLUMNS[name])] for name, one in own.items()}
+    outputs = cascade.run({**inputs, "qrels": qrels[lang]}, Workspace("what-if", folder, folder)).outputs
+    return {row["id"]: row["rule"] for shard in outputs[f"{lang}.{table}"] for row in shard.table.to_pylist()}
+
+
 def deciding_stage(
     table: str, groups: Sequence[str], recipe: Mapping[str, Any], values: Mapping[str, Any]
 ) -> DecideTexts:
     """The stage that decided on a table of a filtered release, with other thresholds (group -> key -> value) over its own."""
     by_row = tuple(group for group in groups if group in SCORERS.names())
-    settings: dict[str, dict[str, Any]] = {}
-    for group in values:
-        if group not in by_row:
-            raise UnknownName("filter of this release", group, [*by_row, _NEAR])
-    for group in by_row:
-        given = {**recipe.get(group, {}), **(values.get(group) or {})}
-        own = {key: value for key, value in given.items() if key in _keys(group)}
-        if unknown := sorted(set(values.get(group) or {}) - set(own)):
-            split_settings(group, {unknown[0]: 0}, ())
-        settings[group] = {key: threshold(f"{group}.{key}", value) for key, value in own.items()}
+    given = {group: {**recipe.get(group, {}), **values.get(group, {})} for group in by_row}
+    _, settings = group_settings(_profile(table, recipe), by_row, given)
     thresholds = recipe.get("thresholds", DEFAULT_THRESHOLDS)
     if thresholds not in (DEFAULT_THRESHOLDS, "fineweb2"):
         raise RecipeError(
@@ -77,10 +110,15 @@ def deciding_stage(
     )  # fmt: skip
 
 
-def _keys(group: str) -> set[str]:
-    from dsbuild.filters.profiles import group_rules
-
-    return {one.rule.key for one in group_rules(group) if one.rule.key}
+def _check_groups(filters: Iterable[Sequence[str]], values: Mapping[str, Any]) -> None:
+    """Only thresholds of filters that some table was scored with can be asked for."""
+    known = sorted({group for groups in filters for group in groups if group in SCORERS.names()})
+    for group, said in values.items():
+        if group not in known:
+            raise UnknownName("filter of this release", group, [*known, _NEAR])
+        if not isinstance(said, Mapping):
+            raise RecipeError(f"{group} is a filter with settings; write {group}.SETTING=VALUE (got {said!r})")
+        split_settings(group, said, ())
 
 
 def _profile(table: str, recipe: Mapping[str, Any]) -> str:
@@ -102,47 +140,72 @@ def _jaccard(said: Any, recipe: Mapping[str, Any]) -> float | None:
     return wanted
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table of a release.
+
+    protected: splits whose rows are never dropped; judged: ids that are not either; linked: whether judgements name its ids.
+    """
+
+    folder: Path
+    lang: str
+    table: str
+    protected: tuple[str, ...]
+    judged: pa.Array
+    linked: bool
+
+    def shards(self) -> Iterator[tuple[pa.Table, bool, bool]]:
+        """The kept rows, then the dropped ones; whether they were kept, and whether their split is protected."""
+        for prefix, kept in ((f"{self.lang}-{self.table}/", True), (f"dropped/{self.lang}-{self.table}-", False)):
+            for path in release.part_files(self.folder, prefix):
+                safe = kept and any(path.name.startswith(f"{split}-") for split in self.protected)
+                yield parquet.read(path), kept, safe
+
+    def told(self, stage: str, rule: str) -> pa.Array:
+        """The ids that a stage dropped by a rule."""
+        found = []
+        for shard in release.read_part(self.folder, "dropped/verdicts-", ["table", "id", "stage", "outcome", "rule"]):
+            wanted = {"table": self.table, "stage": stage, "outcome": "dropped", "rule": rule}
+            for column, value in wanted.items():
+                shard = shard.filter(pc.equal(shard[column], value))
+            found.append(shard["id"])
+        return _ids(found)
+
+
+def _ids(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).combine_chunks()
+
+
 def _again(
-    folder: Path, lang: str, table: str, stage: DecideTexts, jaccard: float | None, retained: Sequence[pa.Table]
-) -> tuple[dict[str, Any], int]:
-    before = kept_then = dropped = newly_kept = unsearched = total = 0
-    reasons: Counter[str] = Counter()
-    for rows, was_kept in _rows(folder, lang, table):
+    table: _Table, stage: DecideTexts, jaccard: float | None, retained: Sequence[pa.Table]
+) -> tuple[Decided, int]:
+    """What would become of each row, and how many rows would be kept although no duplicates of them were looked for."""
+    decided = Decided()
+    unsearched = 0
+    copies, carried = table.told("settle", "exact_duplicate"), table.told("cascade", "no_positive")
+    for rows, was_kept, safe in table.shards():
         keep, failed = stage.decide(rows, retained)
-        twin = pc.is_valid(rows["duplicate_of"]).to_numpy(zero_copy_only=False)
-        exact = np.zeros(len(twin), np.bool_)
+        ids = rows[stage.id_column]
+        found = _mask(pc.is_valid(rows["duplicate_of"]))
+        exact = _mask(pc.is_in(ids, copies))
+        twin = found
         if jaccard is not None:
-            value = pc.fill_null(rows["duplicate_jaccard"], 1.0).to_numpy()
-            twin = twin & (value >= jaccard)
-        exact = twin & (pc.fill_null(rows["duplicate_jaccard"], 0.0).to_numpy() >= 1.0)
-        # A flag or a protected split kept a row that fails a rule: it stays, as it did.
-        stays = (keep | (was_kept & _flagged(rows))) & ~twin
-        total += len(stays)
-        before += int(was_kept.sum())
-        kept_then += int(stays.sum())
-        dropped += int((was_kept & ~stays).sum())
-        newly_kept += int((~was_kept & stays).sum())
-        searched = pc.is_valid(rows["duplicate_of"]).to_numpy(zero_copy_only=False)
-        unsearched += int((~was_kept & stays & ~searched).sum())
+            twin = found & (exact | (pc.fill_null(rows["duplicate_jaccard"], 1.0).to_numpy() >= jaccard))
+        stays = (keep | safe | _mask(pc.is_in(ids, table.judged))) & ~twin
+        if not was_kept:
+            unsearched += int((stays & ~found & ~_mask(pc.is_in(ids, carried))).sum())
+        decided.add(ids.to_pylist() if table.linked else [""] * len(ids), was_kept, stays.tolist())
         first: dict[int, str] = {}
-        for found in failed:
-            if found.action == "drop" and not stays[found.index]:
-                first.setdefault(found.index, found.rule)
-        reasons.update(first.values())
+        for one in failed:
+            if one.action == "drop" and not stays[one.index]:
+                first.setdefault(one.index, one.rule)
+        decided.reasons.update(first.values())
         for place in np.flatnonzero(twin & keep).tolist():
-            reasons["exact_duplicate" if exact[place] else "near_duplicate"] += 1
-    return {
-        "in": total, "kept": before, "kept_then": kept_then, "newly_dropped": dropped, "newly_kept": newly_kept,
-        "reasons": dict(reasons.most_common()),
-    }, unsearched  # fmt: skip
+            decided.reasons["exact_duplicate" if exact[place] else "near_duplicate"] += 1
+    return decided, unsearched
 
 
-def _flagged(rows: pa.Table) -> np.ndarray[Any, Any]:
-    flagged: np.ndarray[Any, Any] = pc.not_equal(rows["flag"], "").to_numpy(zero_copy_only=False)
-    return flagged
-
-
-def _rows(folder: Path, lang: str, table: str) -> Iterator[tuple[pa.Table, np.ndarray[Any, Any]]]:
-    for prefix, kept in ((f"{lang}-{table}/", True), (f"dropped/{lang}-{table}-", False)):
-        for shard in release.read_part(folder, prefix):
-            yield shard, np.full(shard.num_rows, kept)
+def _mask(values: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray(
+        values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy(), np.bool_
+    )

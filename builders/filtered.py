@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -228,14 +228,9 @@ def _stream_nodes(
 
     table = stream.table
     nodes: list[Node] = []
-    options: dict[str, dict[str, Any]] = {}
-    settings: dict[str, dict[str, Any]] = {}
-    for group in stream.groups:
-        given = {**profile(stream.profile).options.get(group, {}), **recipe.groups.get(group, {})}
-        options[group], settings[group] = split_settings(group, given, _option_names(group))
-    policy = _pii_policy(options, settings)
+    options, settings = group_settings(stream.profile, stream.groups, recipe.groups)
+    policy = options.get("pii", {}).pop("policy", "flag")
     retain = options.get("classifier", {}).pop("retain", None)
-    settings = {group: said for group, said in settings.items() if said}
     for text, column, lang in zip(stream.texts, stream.lang_columns, langs, strict=True):
         prefix = "language" if len(langs) == 1 else f"language_{column[-1]}"
         model = str(options.get("language", {}).get("model", ""))
@@ -274,14 +269,24 @@ def _stream_nodes(
     return nodes
 
 
-def _pii_policy(options: dict[str, dict[str, Any]], settings: dict[str, dict[str, Any]]) -> str:
-    """What becomes of personal data: flag (the default), mask or drop."""
-    said = options.get("pii", {}).pop("policy", "flag")
-    if said not in PII_POLICIES:
-        raise UnknownName("policy of pii", str(said), PII_POLICIES)
-    if said == "drop":
+def group_settings(
+    profile_name: str, groups: Sequence[str], said: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """What a run says of each group, over what the profile says: options of the filter, and thresholds of the groups that have some.
+
+    The policy of personal data is an option: flag (the default), mask or drop; "drop" is a threshold besides.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        given = {**profile(profile_name).options.get(group, {}), **said.get(group, {})}
+        options[group], settings[group] = split_settings(group, given, _option_names(group))
+    policy = options.get("pii", {}).get("policy", "flag")
+    if policy not in PII_POLICIES:
+        raise UnknownName("policy of pii", str(policy), PII_POLICIES)
+    if policy == "drop":
         settings["pii"] = {"drop_count": 0, **settings["pii"]}
-    return str(said)
+    return options, {group: given for group, given in settings.items() if given}
 
 
 def _masking(stream: Stream, options: Mapping[str, Any], recipe: FilterRecipe) -> Any:

@@ -69,7 +69,7 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     evaluation = bool(manifest["source"].get("evaluation"))
     qrels = _qrels(folder, manifest)
     judged = _judged(qrels) if evaluation else {}
-    decided: dict[tuple[str, str], _Decided] = {}
+    decided: dict[tuple[str, str], Decided] = {}
     for lang, accounted in manifest["accounting"].items():
         for table in (name for name in accounted if name in ID_COLUMNS):
             rules = [
@@ -94,13 +94,19 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
 
 
 @dataclass
-class _Decided:
+class Decided:
     """The rows of one table, in order: id, whether the release keeps them, whether the other thresholds would; and why not."""
 
     ids: list[str] = field(default_factory=list)
     was_kept: list[bool] = field(default_factory=list)
     stays: list[bool] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, ids: Sequence[str], was_kept: bool, stays: Sequence[bool]) -> None:
+        """Rows of one part of the release."""
+        self.ids += ids
+        self.was_kept += [was_kept] * len(ids)
+        self.stays += stays
 
     def fates(self, id_column: str) -> pa.Table:
         """As the cascade reads it."""
@@ -147,10 +153,10 @@ def _judged(qrels: Sequence[pa.Table]) -> dict[str, set[str]]:
     }
 
 
-def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], judged: set[str]) -> _Decided:
+def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], judged: set[str]) -> Decided:
     from dsbuild.filters.decide import decide
 
-    decided = _Decided()
+    decided = Decided()
     protected = pa.array(sorted(judged), pa.string())
     for prefix, was_kept in ((f"{lang}-{table}/", True), (f"dropped/{lang}-{table}-", False)):
         for shard in release.read_part(folder, prefix):
@@ -159,9 +165,7 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
             if "failure" in shard.column_names:
                 stays = pc.and_(stays, pc.equal(shard["failure"], ""))
             staying = stays.to_pylist()
-            decided.ids += shard[ID_COLUMNS[table]].to_pylist()
-            decided.was_kept += [was_kept] * shard.num_rows
-            decided.stays += staying
+            decided.add(shard[ID_COLUMNS[table]].to_pylist(), was_kept, staying)
             decided.reasons.update(
                 found.rule for found in decision.verdicts if found.primary and not staying[found.index]
             )

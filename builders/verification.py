@@ -85,7 +85,7 @@ def _keys(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
                 target = f"{config['lang']}-{table}" if f"{config['lang']}-{table}" in configs else f"{src}-{table}"
                 if target not in configs:
                     continue
-                query = f"SELECT DISTINCT {key} FROM read_parquet($1) ANTI JOIN read_parquet($2) USING ({key}) ORDER BY 1 LIMIT 3"
+                query = f"SELECT DISTINCT {key} FROM read_parquet($1) AS named ANTI JOIN read_parquet($2) AS held USING ({key}) ORDER BY 1 LIMIT 3"
                 for (row_id,) in base.execute(query, [paths(name), paths(target)]).fetchall():
                     yield f"{name}: {key} {row_id!r} is not in {target}"
 
