@@ -12,7 +12,7 @@ from dsbuild import languages
 from dsbuild.builders.flat import open_flat
 from dsbuild.errors import SourceError
 
-# Quantiles need no more, and this is held in memory.
+# Quantiles and a classifier need no more, and this is held in memory.
 _MAX_ROWS = 200_000
 
 
@@ -23,6 +23,27 @@ def calibrate_source(
     from dsbuild.filters.calibration import calibrate
 
     code = languages.get(lang).code
+    texts = _first_texts(src, columns)
+    found = calibrate(texts, code, drop=drop, seed=seed, name=Path(out).stem)
+    found.write(out)
+    return {
+        "out": str(out),
+        "lang": code,
+        "texts": len(texts),
+        "thresholds": {key: asdict(entry) for key, entry in found.entries.items()},
+    }
+
+
+def train_on(positives: str, negatives: str, out: Path, *, seed: int, share: float) -> dict[str, Any]:
+    """Train a quality classifier from two tables of texts and write its model to `out`; the first 200,000 rows of each are read."""
+    from dsbuild.filters.selection import train
+
+    good, bad = (_first_texts(spec, {}).to_pylist() for spec in (positives, negatives))
+    return asdict(train(good, bad, out, seed=seed, share=share))
+
+
+def _first_texts(src: str, columns: dict[str, str]) -> pa.Array:
+    """The texts of a table's first rows; what comes after them is not read."""
     texts: list[pa.Array] = []
     total = 0
     for rows in open_flat(src, "documents", columns=columns).read():
@@ -33,22 +54,4 @@ def calibrate_source(
             break
     if not total:
         raise SourceError(f"{src}: no rows")
-    found = calibrate(pa.concat_arrays(texts), code, drop=drop, seed=seed, name=Path(out).stem)
-    found.write(out)
-    return {
-        "out": str(out),
-        "lang": code,
-        "texts": total,
-        "thresholds": {key: asdict(entry) for key, entry in found.entries.items()},
-    }
-
-
-def train_on(positives: str, negatives: str, out: Path, *, seed: int, share: float) -> dict[str, Any]:
-    """Train a quality classifier from two tables of texts and write its model to `out`; the first 200,000 rows of each are read."""
-    from dsbuild.filters.selection import train
-
-    texts = [
-        [text for rows in open_flat(spec, "documents").read() for text in rows["text"].to_pylist()][:_MAX_ROWS]
-        for spec in (positives, negatives)
-    ]
-    return asdict(train(texts[0], texts[1], out, seed=seed, share=share))
+    return pa.concat_arrays(texts)

@@ -226,7 +226,11 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
     for stream in prepared.streams:
         for node in prepared.nodes:
             if node.name in [f"{step}.{stream.table}" for step in ("exact", "neardup", "retain", "mask")]:
-                found[node.name] = next(dict(record.facts) for record in progress.done[node.name])
+                # A stage of rows says how many it changed in each unit, one of tables has one unit.
+                records = progress.done[node.name]
+                found[node.name] = dict(records[0].facts)
+                if node.name.startswith("mask."):
+                    found[node.name] = {"masked": sum(record.facts["masked"] for record in records)}
     langs = {lang: {"name": _name(lang)} for lang in counted}
     facts = {
         "name": prepared.recipe.title(),

@@ -124,15 +124,17 @@ def verdict_part(progress: Progress) -> release.Part:
 
 
 def public_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe as a release may say it, in every section that may hold a path or an address."""
+    """A recipe as a release may say it: no section tells where files lie here, or how an address is entered."""
     kind, colon, path = recipe["source"]["src"].partition(":")
-    recipe["source"]["src"] = f"{kind}{colon}{public(path)}"
-    for section in (recipe["source"].get("options", {}), recipe.get("engine", {}), recipe.get("fallback", {})):
-        section.update({key: public(value) for key, value in section.items()})
-    for key in ("glossary", "thresholds"):
-        if key in recipe:
-            recipe[key] = public(recipe[key])
-    return recipe
+    shown: dict[str, Any] = _public(recipe)
+    shown["source"]["src"] = f"{kind}{colon}{public(path)}"
+    return shown
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _public(inner) for key, inner in value.items()}
+    return [_public(inner) for inner in value] if isinstance(value, list) else public(value)
 
 
 def public(value: Any) -> Any:

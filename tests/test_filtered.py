@@ -164,6 +164,7 @@ def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
         (["--profile", "documents"], "Did you mean 'document'"),
         (["--thresholds", "finewob"], "neither default, fineweb2 nor a file"),
         (["--set", "language.model=README.md"], "README.md"),
+        (["--set", "filters=[classifier]"], "classifier: needs model; say --set classifier.model="),
         (["--set", "length.min_letters=100000"], "every one of the 10 rows would be dropped, 10 of them first by length.empty"),
     ],
 )
@@ -281,3 +282,27 @@ def test_pairs_are_checked_as_translations(tmp_path: Path) -> None:
     assert {("copied", "bitext.wrong_script"), ("loop", "bitext.loop"), ("again", "exact_duplicate")} <= rules
     assert cli("verify", out)[0] == 0
     assert cli("what-if", out, "--set", "bitext.max_loop=1")[0] == 0
+
+
+def test_a_release_tells_no_place_of_a_model_and_counts_all_that_was_masked(tmp_path: Path) -> None:
+    from dsbuild.builders import readflat
+    from dsbuild.filters.language import MODEL
+
+    mails = [{"id": f"m{n}", "text": f"{EN[n % 4]} Write to anna{n}@example.org."} for n in range(5)]
+    (tmp_path / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in mails), "utf-8")
+    manifests = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readflat, "UNIT_ROWS", 2)
+        for place in ("here", "there"):
+            (tmp_path / place).mkdir()
+            (tmp_path / place / "lid.ftz").write_bytes(MODEL.read_bytes())
+            more = ["filters=[language,pii]", "pii.policy=mask", f"language.model={tmp_path / place / 'lid.ftz'}"]
+            code, _, err = cli(*arguments(tmp_path, *(word for one in more for word in ("--set", one)), out=f"out-{place}"))
+            assert code == 0, err
+            manifests.append((tmp_path / f"out-{place}" / "manifest.json").read_text("utf-8"))
+    assert manifests[0] == manifests[1]
+    assert str(tmp_path) not in manifests[0]
+    found = json.loads(manifests[0])
+    assert found["recipe"]["language"]["model"] == "lid.ftz"
+    assert found["findings"]["mask.documents"] == {"masked": 5}
+    assert found["accounting"]["en"]["documents"]["repaired"] == 5
