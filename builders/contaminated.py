@@ -120,7 +120,7 @@ def run_check(
         nodes, final = _graph(recipe, opened, digests)
         progress = run.run(nodes, Store(store), recipe.title(), chosen, reporter)
         shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
-        shown["against"] = [_public(one) for one in shown["against"]]
+        shown["against"] = [_public(one) for one in recipe.against]
         draft = Draft(shown, recipe.title(), opened, nodes, final, progress)
         facts = dict(progress.done["checkable"][0].facts)
         minimum, _ = threshold(recipe.contamination)

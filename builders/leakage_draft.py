@@ -130,6 +130,10 @@ def accounting(draft: Draft) -> Accounting:
             grouped = pa.table({"lang": lang, "fate": fate, "split": split}).group_by(["lang", "fate", "split"])
             for one in grouped.aggregate([([], "count_all")]).to_pylist():
                 counts[one["lang"]][one["fate"], one["split"]] += one["count_all"]
+        # The cascade takes judgements out of their table instead of marking them.
+        orphaned = sum(record.counts.dropped for record in draft.progress.done.get(f"cascade.{table.key}", ()))
+        if orphaned:
+            counts[table.lang]["dropped", table.table] += orphaned
         reasons, repaired = _reasons(draft, table)
         for lang in sorted(counts):
             rows_of = counts[lang]

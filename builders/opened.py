@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import languages, parquet, release
+from dsbuild.builders import SOURCES
 from dsbuild.builders.flat import FORMS, LANG_COLUMNS, FlatTable, open_flat
 from dsbuild.builders.lines import suffixes
 from dsbuild.builders.source import SourceFacts, SourceFile, open_source
@@ -77,7 +78,8 @@ def as_spec(said: str) -> str:
             f"{said}: a folder without {release.MANIFEST}, so no release; say what it is: KIND:PATH, such as parquet:{said}"
         )
     ending = FORMATS.get(suffixes(path)[0])
-    if ending is None and "/" in said.partition(":")[0]:
+    kind, colon, _ = said.partition(":")
+    if ending is None and ("/" in kind or not colon and kind not in SOURCES.names()):
         raise SourceError(
             f"{said}: {'not a file of a known kind' if path.exists() else 'no such file or folder'}; name it as KIND:PATH"
         )

@@ -62,7 +62,7 @@ class UnknownName(DsbuildError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
+        names = sorted(set(known))
         close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, …"

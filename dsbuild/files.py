@@ -36,6 +36,8 @@ def disk_error(path: Path, error: OSError) -> StoreError:
     """The one line for a failed write: names the file, and says when the disk is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"{path}: disk full; free some space and run the same command again: finished units are kept")
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return StoreError(f"{path}: cannot write: a file stands where a folder is needed; name another place")
     return StoreError(f"{path}: cannot write: {error.strerror or error}")
 
 
@@ -44,6 +46,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises `StoreError` naming the file when the disk is full or not writable; the temporary file is removed.
     """
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder; name a file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -161,7 +161,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ReleaseError(f"{folder}: no {MANIFEST}, so this is not a (complete) release folder") from None
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{path}: damaged ({error})") from error

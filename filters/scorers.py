@@ -31,11 +31,18 @@ def scorers_of(groups: Sequence[str], options: Mapping[str, Mapping[str, Any]]) 
         given = {key: value for group in served for key, value in options[group].items()}
         if "groups" in _fields(kind):
             given["groups"] = tuple(served)
+        if missing := [name for name in _required(kind) if name not in given]:
+            raise RecipeError(f"{served[0]}: needs {missing[0]}; say --set {served[0]}.{missing[0]}=VALUE")
         try:
             made["+".join(served)] = kind(**given)
         except (TypeError, ValueError) as error:
             raise RecipeError(f"{served[0]}: {error}") from error
     return made
+
+
+def _required(kind: Any) -> list[str]:
+    none = dataclasses.MISSING
+    return [one.name for one in dataclasses.fields(kind) if one.init and one.default is one.default_factory is none]
 
 
 def _fields(kind: Any) -> list[str]:

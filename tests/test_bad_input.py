@@ -315,3 +315,18 @@ def test_folders_that_are_no_release(tmp_path: Path, refused, finished: Path) ->
     assert "Did you mean 'bitext.max_loop'?" in refused("what-if", finished / "out", "--set", "bitext.max_lop=1")
     assert "name a threshold" in refused("what-if", finished / "out")
     assert "Did you mean 'engines'?" in refused("list", "engine")
+
+
+def test_a_folder_for_a_file_and_a_file_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("trusted.jsonl").write_text(json.dumps({"text": "A text that is trusted."}) + "\n", "utf-8")
+    learn = ("calibrate", "--src", "jsonl:trusted.jsonl", "--lang", "en", "--out")
+    for arguments, words in [
+        ((*learn, "."), ".: is a folder; name a file"),
+        ((*learn, "trusted.jsonl/hi.json"), "a file stands where a folder is needed"),
+        (("what-if", "trusted.jsonl", "--set", "length.min_letters=3"), "not a (complete) release folder"),
+        (("split", "--src", "absent"), "absent: no such file or folder; name it as KIND:PATH"),
+    ]:
+        code, _, err = cli(*arguments)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert words in err

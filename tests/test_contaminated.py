@@ -12,6 +12,7 @@ import pytest
 
 from dsbuild.builders.contaminated import check, set_names
 from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.release import read_manifest
 from tests.small_set import ASK_RIVER, RIVER, cli, digests, make, rows, said, write_memory, write_set
 
 QUESTION = (
@@ -216,12 +217,18 @@ def test_a_retrieval_set_against_another_takes_judgements_along(tmp_path: Path) 
     assert {row["doc_id"] for row in rows(tmp_path / "out", "en-corpus/*")} == {"d1"}
     assert {row["query_id"] for row in rows(tmp_path / "out", "en-queries/*")} == {"q0"}
     assert {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", "en-qrels/*")} == {("q0", "d1")}
+    qrels = read_manifest(tmp_path / "out")["accounting"]["en"]["qrels"]
+    assert (qrels["in"], qrels["kept"], qrels["orphaned"]) == (3, 1, 2)
     assert found["sets"]["bench"]["items"] == 2
     assert {(row["id"], row["field"], row["item"]) for row in rows(tmp_path / "out", "evidence/*")} == {
         ("d0", "text", "x"), ("d2", "title", "y"), ("q1", "text", "y"),
     }  # fmt: skip
     code, out, err = cli("verify", tmp_path / "out")
     assert code == 0, out + err
+    # Against itself, no judgement is left, and each is accounted for.
+    mine = f"beir:{tmp_path / 'mine'}"
+    check(mine, [mine], lang="en", settings=["contamination.min_coverage=0.01"], out=tmp_path / "none", store=tmp_path / "store")
+    assert read_manifest(tmp_path / "none")["accounting"]["en"]["qrels"]["orphaned"] == 3
     only = ["contamination.tables=[queries]"]
     check(
         f"beir:{tmp_path / 'mine'}",
