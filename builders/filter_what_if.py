@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dsbuild import parquet, release
 from dsbuild.builders.cascade import Cascade
 from dsbuild.builders.filtered import group_settings
+from dsbuild.builders.flat import LANG_COLUMNS
 from dsbuild.builders.inspection import Decided
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters import SCORERS
@@ -25,7 +26,6 @@ from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
 
 _NEAR = "neardup"
-_LANG_COLUMNS = {"pairs": "lang_b"}
 
 
 def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def deciding_stage(
             f"what-if: the release was decided with the calibration {thresholds!r}; run the filter again with it"
         )
     return DecideTexts(
-        table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_column=_LANG_COLUMNS.get(table, "lang")
+        table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_columns=LANG_COLUMNS.get(table, ("lang",))
     )  # fmt: skip
 
 

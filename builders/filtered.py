@@ -15,7 +15,7 @@ from dsbuild.builders.flat import FORMS, ID_COLUMNS, LANG_COLUMNS, FlatTable, op
 from dsbuild.builders.source import Source, SourceFacts
 from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
 from dsbuild.errors import RecipeError, SourceError, UnknownName
-from dsbuild.filters import FILTERS, SCORERS, TABLE_FILTERS
+from dsbuild.filters import FILTERS, PAIRWISE, SCORERS, TABLE_FILTERS
 from dsbuild.filters.profiles import check_thresholds, profile, rules_digest, split_settings
 from dsbuild.filters.scorers import option_names, scorers_of
 from dsbuild.graph import Input, Node
@@ -231,13 +231,14 @@ def _stream_nodes(
     options, settings = group_settings(stream.profile, stream.groups, recipe.groups)
     policy = options.get("pii", {}).pop("policy", "flag")
     retain = options.get("classifier", {}).pop("retain", None)
+    _check_kind(stream, retain)
     for text, column, lang in zip(stream.texts, stream.lang_columns, langs, strict=True):
-        prefix = "language" if len(langs) == 1 else f"language_{column[-1]}"
+        suffix = "" if len(langs) == 1 else f"_{column[-1]}"
         model = str(options.get("language", {}).get("model", ""))
         nodes.append(
             Node(
                 f"identify.{table}.{column}",
-                IdentifyRows(text, lang, column, model, "language" in stream.groups, prefix),
+                IdentifyRows(text, lang, column, model, "language" in stream.groups, suffix),
                 {"rows": rows},
             )
         )
@@ -251,7 +252,7 @@ def _stream_nodes(
     nodes.append(Node(f"score.{table}", ScoreRows.of(scorers, stream.texts, stream.lang_columns), {"rows": rows}))
     by_row = tuple(group for group in stream.groups if group in SCORERS.names())
     decide = DecideTexts(
-        table, stream.id_column, stream.profile, by_row, settings, recipe.thresholds, tuple(recipe.protected), stream.lang_columns[-1],
+        table, stream.id_column, stream.profile, by_row, settings, recipe.thresholds, tuple(recipe.protected), stream.lang_columns,
         judged="never dropped" if qrels else "", data=rules_digest(by_row, recipe.thresholds),
     )  # fmt: skip
     inputs = {"rows": Input(f"score.{table}"), **({"qrels": qrels} if qrels else {})}
@@ -289,12 +290,23 @@ def group_settings(
     return options, {group: given for group, given in settings.items() if given}
 
 
+def _check_kind(stream: Stream, retain: Any) -> None:
+    """Refuse what compares two texts where there is one, and a retained share where each row has two scores."""
+    if len(stream.lang_columns) == 2 and retain is not None:
+        raise RecipeError("classifier.retain: a pair has two scores; say a threshold instead: classifier.min_score=0.5")
+    for group in PAIRWISE:
+        if len(stream.lang_columns) == 1 and group in stream.groups:
+            raise RecipeError(
+                f"filter {group} compares the two texts of a pair; these are {stream.table}: --profile pair"
+            )
+
+
 def _masking(stream: Stream, options: Mapping[str, Any], recipe: FilterRecipe) -> Any:
     from dsbuild.filters.mask_pii import MaskPii
 
     return MaskPii(
         stream.table, stream.id_column, stream.fields, regions=str(options.get("regions", "")), protected=tuple(recipe.protected),
-        lang_column=stream.lang_columns[-1],
+        lang_columns=stream.lang_columns,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def threshold_facts(prepared: PreparedFilter, progress: Progress) -> dict[str, A
 
 def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict[str, Any]:
     """One table: rows by language, and each rule of each language."""
-    from dsbuild.filters.decide_texts import DecideTexts
+    from dsbuild.filters.decide_texts import DecideTexts, by_language
 
     decide = next(node.stage for node in prepared.nodes if node.name == f"decide.{stream.table}")
     assert isinstance(decide, DecideTexts)
@@ -65,14 +65,13 @@ def _table(prepared: PreparedFilter, progress: Progress, stream: Stream) -> dict
     for rows in _shards(progress, prepared, stream):
         places = np.arange(seen, seen + rows.num_rows, dtype=np.uint64)
         seen += rows.num_rows
-        lang_column = rows[stream.lang_columns[-1]]
-        for lang in pc.unique(lang_column).to_pylist():
-            mask = pc.equal(lang_column, lang)
+        for spoken, mask in by_language(rows, stream.lang_columns):
+            lang = spoken[-1]
             own = rows.filter(mask)
             order = scattered(places[mask.to_numpy()])
             langs[lang]["in"] += own.num_rows
             langs[lang]["kept"] += int(pc.sum(pc.equal(own["fate"], "kept")).as_py() or 0)
-            known = [rule for rule in decide.rules(lang, retained) if rule.column in own.column_names]
+            known = [rule for rule in decide.rules(spoken, retained) if rule.column in own.column_names]
             gather(own, order, -(-total // MAX_VALUES), stream, known, gathered)
     return {
         "table": stream.table,

@@ -24,6 +24,9 @@ SCORERS = Registry(
     },
 )
 
+# Of these, the ones that compare the two texts of a pair. The others score each text; of a pair both, in columns with `_a` and `_b`.
+PAIRWISE = ("bitext", "pairs")
+
 # Look at a whole table.
 TABLE_FILTERS = Registry(
     "filter",

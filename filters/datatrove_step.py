@@ -62,7 +62,7 @@ class DsbuildFilter(BaseFilter):  # type: ignore[misc, unused-ignore]
         self.scores = ScoreRows.of(
             scorers_of([group for group in groups if group != "language"], options), (text,), (column,)
         )
-        self.rules = DecideTexts("documents", _OWN[0], profile, groups, said, thresholds, lang_column=column)
+        self.rules = DecideTexts("documents", _OWN[0], profile, groups, said, thresholds, lang_columns=(column,))
 
     def filter(self, doc: Any) -> bool | tuple[bool, str]:
         """Whether one document is kept; see `filter_batch`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.filters import PAIRWISE
 from dsbuild.filters.decide import Found, Rule, decide
 from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, rules_for
 from dsbuild.filters.retain import with_retained
@@ -17,6 +18,8 @@ from dsbuild.filters.score_rows import one_array
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 
 KEPT, DROPPED = "kept", "dropped"
+# Filters whose columns a pair has once.
+_OF_ROWS = (*PAIRWISE, "external")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class DecideTexts:
     """Give each row its fate by the rules of some groups; a row of a protected split is flagged and never dropped.
 
     settings: group -> key -> threshold that the user set; thresholds: "default", "fineweb2" or a calibration file; protected: splits;
-    judged: not empty for an evaluation set, whose judged rows are protected too; data: digest of the rules' files.
+    lang_columns: the language of the text, or of both texts of a pair (verdicts are told apart by the second); judged: not empty for an
+    evaluation set, whose judged rows are protected too; data: digest of the rules' files.
     """
 
     table: str
@@ -34,7 +38,7 @@ class DecideTexts:
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     thresholds: str = field(default=DEFAULT_THRESHOLDS, compare=False)
     protected: tuple[str, ...] = ()
-    lang_column: str = "lang"
+    lang_columns: tuple[str, ...] = ("lang",)
     judged: str = ""
     data: str = ""
 
@@ -49,7 +53,8 @@ class DecideTexts:
         safe = self._protected(rows, inputs.get("qrels"))
         dropped = ~keep & ~safe
         flags: dict[int, str] = {}
-        named = rows.select([self.id_column, self.lang_column]).take(
+        lang_column = self.lang_columns[-1]
+        named = rows.select([self.id_column, lang_column]).take(
             pa.array(sorted({one.index for one in failed}), pa.int64())
         )
         rows_of = dict(zip(sorted({one.index for one in failed}), named.to_pylist(), strict=True))
@@ -60,7 +65,7 @@ class DecideTexts:
                 flags.setdefault(found.index, found.rule)
             row = rows_of[found.index]
             verdicts.append(
-                verdict(self.table, row[self.lang_column], row[self.id_column], self.name, outcome, found.rule, value=found.value, op=found.op,
+                verdict(self.table, row[lang_column], row[self.id_column], self.name, outcome, found.rule, value=found.value, op=found.op,
                         threshold=found.threshold, threshold_source=found.source, primary=found.primary)
             )  # fmt: skip
         fates = pc.if_else(pa.array(dropped), DROPPED, KEPT)
@@ -85,10 +90,9 @@ class DecideTexts:
         """Which rows stay, and every failed rule in the order of the rows."""
         keep = np.ones(rows.num_rows, np.bool_)
         failed: list[Found] = []
-        langs = rows[self.lang_column]
-        for lang in pc.unique(langs).to_pylist():
-            places = np.flatnonzero(pc.equal(langs, lang).to_numpy())
-            rules = self.rules(lang, retained)
+        for langs, mask in by_language(rows, self.lang_columns):
+            places = np.flatnonzero(mask.to_numpy())
+            rules = self.rules(langs, retained)
             decision = decide(rows.take(pa.array(places)) if len(places) < rows.num_rows else rows, rules)
             keep[places] = decision.keep.to_numpy(zero_copy_only=False)
             failed += [
@@ -98,6 +102,32 @@ class DecideTexts:
         failed.sort(key=lambda one: one.index)
         return keep, failed
 
-    def rules(self, lang: str, retained: Iterable[pa.Table] = ()) -> list[Rule]:
-        """The rules for rows of a language; retained: the threshold of a retained share (`RetainShare`), if any."""
-        return with_retained(rules_for(self.groups, self.profile, lang, self.settings, self.thresholds), retained)
+    def rules(self, langs: str | Sequence[str], retained: Iterable[pa.Table] = ()) -> list[Rule]:
+        """The rules for rows of a language, or of two; retained: the threshold of a retained share (`RetainShare`), if any.
+
+        Of a pair, a rule on single texts is one for each side, with that side's thresholds; what compares both goes by the second language.
+        """
+        spoken = (langs,) if isinstance(langs, str) else tuple(langs)
+        if len(self.lang_columns) == 1:
+            return with_retained(self._of(self.groups, spoken[-1]), retained)
+        found: list[Rule] = []
+        for group in self.groups:
+            if group in _OF_ROWS:
+                found += self._of([group], spoken[-1])
+                continue
+            for side, lang in zip("ab", (spoken[0], spoken[-1]), strict=True):
+                found += [
+                    replace(rule, name=f"{rule.name}_{side}", column=f"{rule.column}_{side}")
+                    for rule in self._of([group], lang)
+                ]
+        return found
+
+    def _of(self, groups: Sequence[str], lang: str) -> list[Rule]:
+        return rules_for(groups, self.profile, lang, self.settings, self.thresholds)
+
+
+def by_language(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pa.ChunkedArray]]:
+    """The languages that rows are in, one for each of the columns, and which rows are in them; as they come."""
+    joined = pc.binary_join_element_wise(*(rows[name] for name in columns), "\t")
+    for langs in pc.unique(joined).to_pylist():
+        yield tuple(langs.split("\t")), pc.equal(joined, langs)

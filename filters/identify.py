@@ -34,7 +34,8 @@ class IdentifyRows:
     text: the text column; lang: the language that the user said, "auto" to take what is found ("und" where nothing is), ""
     to take the column that the rows have; target: the column that holds it; model: a fastText model with `__label__xx`
     labels, "" for the shipped one (what counts is the file's content, `weights`); scored: whether the columns are wanted, or only
-    `target`; prefix: of the columns; data: digest of the shipped model and the word lists.
+    `target`; suffix: of the columns, for the
+    texts of a pair; data: digest of the shipped model and the word lists.
     """
 
     text: str = "text"
@@ -42,7 +43,7 @@ class IdentifyRows:
     target: str = "lang"
     model: str = field(default="", compare=False)
     scored: bool = True
-    prefix: str = "language"
+    suffix: str = ""
     data: str = field(default_factory=checks_digest)
     weights: str = field(default="", init=False)
 
@@ -81,7 +82,7 @@ class IdentifyRows:
             "fit": self._fit(identify, texts, langs),
         }
         for name, values in columns.items():
-            rows = rows.append_column(f"{self.prefix}_{name}", values)
+            rows = rows.append_column(f"language_{name}{self.suffix}", values)
         return Result({"out": [Shard(rows)]})
 
     def _fit(self, identify: Any, texts: list[str], langs: list[str]) -> pa.Array:

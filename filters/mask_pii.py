@@ -25,9 +25,10 @@ class MaskPii:
     """Treat rows that hold personal data in one of `fields`.
 
     policy: "mask" puts a fixed placeholder for each piece (`<EMAIL>`), "drop" drops the row, "flag" only reports it; kinds: which
-    are meant; regions: ISO 3166 codes separated by commas, "" for those of the row's language; protected: splits whose rows are flagged
-    and never dropped. The verdict says kind and place of each piece, in the text as it came, and never the piece itself.
-    A row's fate and text depend on that row alone.
+    are meant; regions: ISO 3166 codes separated by commas, "" for those of the text's language; protected: splits whose rows are flagged
+    and never dropped; lang_columns: one for all fields, or one for each.
+    The verdict says kind and place of each piece, in the text as it came, and never the piece itself. A row's fate and text depend on that
+    row alone.
     """
 
     table: str
@@ -37,7 +38,7 @@ class MaskPii:
     kinds: tuple[str, ...] = PERSONAL
     regions: str = ""
     protected: tuple[str, ...] = ()
-    lang_column: str = "lang"
+    lang_columns: tuple[str, ...] = ("lang",)
     library: str = field(default_factory=phone_library, init=False)
     data: str = field(default_factory=personal_digest, init=False)
 
@@ -55,19 +56,22 @@ class MaskPii:
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows -> out: the same rows, masked; without those that hold personal data if the policy is "drop"."""
         rows: pa.Table = inputs["rows"]
-        ids, langs = rows[self.id_column].to_pylist(), rows[self.lang_column].to_pylist()
+        ids = rows[self.id_column].to_pylist()
+        spoken = [rows[name].to_pylist() for name in self.lang_columns]
+        langs = spoken[-1]
         splits = rows["split"].to_pylist() if "split" in rows.column_names else [""] * rows.num_rows
         keep = np.ones(rows.num_rows, np.bool_)
         masked_rows: set[int] = set()
         verdicts = []
-        for name in self.fields:
+        for number, name in enumerate(self.fields):
+            said = spoken[number] if len(spoken) > 1 else langs
             column = one_array(rows[name])
             texts = column.to_pylist()
             changed = False
             for row in candidates(column).tolist():
                 found = [
                     one
-                    for one in find(texts[row], langs[row], regions=split_regions(self.regions))
+                    for one in find(texts[row], said[row], regions=split_regions(self.regions))
                     if one.kind in self.kinds
                 ]
                 if not found:

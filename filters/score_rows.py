@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from dsbuild.filters import PAIRWISE
 from dsbuild.filters.data import scorers_digest
 from dsbuild.stage import Result, Shard, Workspace
 
@@ -41,6 +42,7 @@ class ScoreRows:
 
     scorers: by group, in order; versions: theirs, so that a changed filter runs again; fields: the text column, or the two of a
     pair; lang_columns: where the language of each field stands; data: digest of the word lists and tables that scorers read.
+    Of a pair, filters of single texts score both, in columns that end in `_a` and `_b`.
     """
 
     scorers: Mapping[str, Any]
@@ -65,12 +67,27 @@ class ScoreRows:
         rows: pa.Table = inputs["rows"]
         texts = [one_array(rows[name]) for name in self.fields]
         langs = [rows[name].to_pylist() for name in self.lang_columns]
-        for scorer in self.scorers.values():
-            # A score that the rows came with is read from them, not made from their texts.
-            found = scorer.score_rows(rows) if hasattr(scorer, "score_rows") else scorer.score(*texts, *langs)
+        for group, scorer in self.scorers.items():
+            if hasattr(scorer, "score_rows"):
+                # A score that the rows came with is read from them, not made from their texts.
+                found = scorer.score_rows(rows)
+            elif len(texts) == 1 or group in PAIRWISE:
+                found = scorer.score(*texts, *langs)
+            else:
+                found = {
+                    f"{name}_{side}": values
+                    for side, text, lang in zip("ab", texts, langs, strict=True)
+                    for name, values in scorer.score(text, lang).items()
+                }
             for name, values in found.items():
-                rows = rows.append_column(name, values)
+                rows = put(rows, name, values)
         return Result({"out": [Shard(rows)]})
+
+
+def put(rows: pa.Table, column: pa.Field | str, values: pa.Array) -> pa.Table:
+    """The rows with a column at their end; one of that name that they came with, such as an older score, gives way."""
+    name = column if isinstance(column, str) else column.name
+    return (rows.drop_columns([name]) if name in rows.column_names else rows).append_column(column, values)
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

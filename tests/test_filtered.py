@@ -53,7 +53,11 @@ def release(folder: Path) -> Path:
 
 
 def test_every_row_ends_once_and_where_it_should(release: Path) -> None:
-    kept = {row["doc_id"]: row for path in ("en-documents/*", "hi-documents/*", "und-documents/*") for row in rows(release, path)}
+    kept = {
+        row["doc_id"]: row
+        for path in ("en-documents/*", "hi-documents/*", "und-documents/*")
+        for row in rows(release, path)
+    }
     lost = {row["doc_id"]: row for row in rows(release, "dropped/*-documents-*")}
     assert kept.keys() == {"en0", "en1", "en2", "en3", "hi0", "hi1"}
     assert lost.keys() == {"twin", "near", "digits", "blank"}
@@ -80,7 +84,9 @@ def test_every_dropped_row_has_its_rules(release: Path) -> None:
     verdicts = rows(release, "dropped/verdicts-*")
     by_row: dict[str, Counter[str]] = {}
     for row in verdicts:
-        assert row["value"] is not None and row["threshold"] is not None and row["threshold_source"]
+        assert row["value"] is not None
+        assert row["threshold"] is not None
+        assert row["threshold_source"]
         by_row.setdefault(row["id"], Counter())[row["rule"]] += 1
     assert set(by_row) == {"twin", "near", "digits", "blank"}
     assert {"length.empty", "length.many_digits"} <= set(by_row["digits"])
@@ -91,7 +97,9 @@ def test_a_release_is_in_order_and_opens(release: Path) -> None:
 
     assert cli("verify", release)[0] == 0
     code, out, _ = cli("explain", release, "--id", "near")
-    assert code == 0 and "near_duplicate" in out and "en1" in out
+    assert code == 0
+    assert "near_duplicate" in out
+    assert "en1" in out
     found = load_dataset(str(release), "hi-documents", split="documents", cache_dir=str(release.parent / "cache"))
     assert sorted(found["doc_id"]) == ["hi0", "hi1"]
 
@@ -111,7 +119,13 @@ def test_json_names_reasons(folder: Path) -> None:
     code, out, _ = cli(*arguments(folder, "--format", "json", "--set", "neardup.jaccard=0.99", out="strict"))
     found = json.loads(out)
     assert code == 0
-    assert found["languages"]["en"] == {"in": 6, "kept": 5, "dropped": 1, "failed": 0, "reasons": {"exact_duplicate": 1}}
+    assert found["languages"]["en"] == {
+        "in": 6,
+        "kept": 5,
+        "dropped": 1,
+        "failed": 0,
+        "reasons": {"exact_duplicate": 1},
+    }
 
 
 def test_a_dry_run_answers_and_writes_no_release(folder: Path, release: Path) -> None:
@@ -121,11 +135,14 @@ def test_a_dry_run_answers_and_writes_no_release(folder: Path, release: Path) ->
     (table,) = json.loads(out)["tables"]
     assert {lang: row["kept"] for lang, row in table["languages"].items()} == {"en": 4, "hi": 2, "und": 0}
     digits = next(rule for rule in table["rules"] if rule["rule"] == "length.many_digits")
-    share = {row["id"]: sum(c.isdigit() for c in row["text"]) / max(1, len(row["text"].replace(" ", ""))) for row in ROWS}
+    share = {
+        row["id"]: sum(c.isdigit() for c in row["text"]) / max(1, len(row["text"].replace(" ", ""))) for row in ROWS
+    }
     assert digits["fails"] == sum(value > 0.5 for value in share.values())
     assert digits["above"][0]["id"] == "digits"
     page = (folder / "dry/report.html").read_text("utf-8")
-    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
 
 
 def test_texts_of_strangers_stay_text_in_the_report(tmp_path: Path) -> None:
@@ -133,7 +150,8 @@ def test_texts_of_strangers_stay_text_in_the_report(tmp_path: Path) -> None:
     (tmp_path / "docs.jsonl").write_text(json.dumps(evil) + "\n", "utf-8")
     assert cli(*arguments(tmp_path, "--dry-run", out="dry"))[0] == 0
     page = (tmp_path / "dry/report.html").read_text("utf-8")
-    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
 
 
 def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
@@ -142,7 +160,8 @@ def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
     english = next(row for row in json.loads(out)["tables"] if row["lang"] == "en")
     assert (english["kept"], english["kept_then"], english["newly_kept"]) == (4, 5, 1)
     code, out, _ = cli(
-        "what-if", release, "--set", "length.min_letters=0", "--set", "length.max_digit_share=1", "--set", "length.min_letter_share=0", "--format", "json"
+        "what-if", release, "--set", "length.min_letters=0", "--set", "length.max_digit_share=1", "--set", "length.min_letter_share=0",
+        "--format", "json",
     )  # fmt: skip
     found = json.loads(out)
     assert next(row for row in found["tables"] if row["lang"] == "und")["kept_then"] == 2
@@ -165,7 +184,10 @@ def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
         (["--thresholds", "finewob"], "neither default, fineweb2 nor a file"),
         (["--set", "language.model=README.md"], "README.md"),
         (["--set", "filters=[classifier]"], "classifier: needs model; say --set classifier.model="),
-        (["--set", "length.min_letters=100000"], "every one of the 10 rows would be dropped, 10 of them first by length.empty"),
+        (
+            ["--set", "length.min_letters=100000"],
+            "every one of the 10 rows would be dropped, 10 of them first by length.empty",
+        ),
     ],
 )
 def test_bad_settings_are_one_line(folder: Path, more: list[str], words: str) -> None:
@@ -176,15 +198,19 @@ def test_bad_settings_are_one_line(folder: Path, more: list[str], words: str) ->
 
 
 def test_no_language_is_assumed(folder: Path) -> None:
-    code, _, err = cli("filter", "--src", f"jsonl:{folder / 'docs.jsonl'}", "--profile", "sentence", "--out", folder / "bad")
-    assert code == 2 and "--lang auto" in err
+    code, _, err = cli(
+        "filter", "--src", f"jsonl:{folder / 'docs.jsonl'}", "--profile", "sentence", "--out", folder / "bad"
+    )
+    assert code == 2
+    assert "--lang auto" in err
 
 
 def test_ids_stand_once(tmp_path: Path) -> None:
     twice = [{"id": "a", "text": EN[0]}, {"id": "a", "text": EN[1]}]
     (tmp_path / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in twice), "utf-8")
     code, _, err = cli(*arguments(tmp_path))
-    assert code == 2 and "'a' is there twice, rows 1 and 2" in err
+    assert code == 2
+    assert "'a' is there twice, rows 1 and 2" in err
 
 
 def test_judgements_of_a_duplicate_go_to_its_keeper(tmp_path: Path) -> None:
@@ -197,7 +223,9 @@ def test_judgements_of_a_duplicate_go_to_its_keeper(tmp_path: Path) -> None:
     )  # fmt: skip
     assert code == 0, err
     assert "copy" not in {row["doc_id"] for row in rows(tmp_path / "out", "en-corpus/*")}
-    assert [(row["query_id"], row["doc_id"], row["relevance"]) for row in rows(tmp_path / "out", "en-qrels/*")] == [(query, first, 2)]
+    assert [(row["query_id"], row["doc_id"], row["relevance"]) for row in rows(tmp_path / "out", "en-qrels/*")] == [
+        (query, first, 2)
+    ]
     merged = [row for row in rows(tmp_path / "out", "dropped/verdicts-*") if row["outcome"] == "merged"]
     assert [(row["id"], row["detail"]) for row in merged] == [(f"{query}\tcopy", first)]
     assert cli("verify", tmp_path / "out")[0] == 0
@@ -217,13 +245,18 @@ def test_judged_rows_of_an_evaluation_set_are_never_dropped(tmp_path: Path) -> N
 
 
 def test_personal_data_is_masked_flagged_or_dropped(tmp_path: Path) -> None:
-    texts = [*EN, "Write to the keeper of the mill at anna.berg@example.org before the end of the month, she answers every letter."]
+    texts = [
+        *EN,
+        "Write to the keeper of the mill at anna.berg@example.org before the end of the month, she answers every letter.",
+    ]
     (tmp_path / "docs.jsonl").write_text(
         "".join(json.dumps({"id": f"r{n}", "text": text}) + "\n" for n, text in enumerate(texts)), "utf-8"
     )
     found = {}
     for policy in ("mask", "flag", "drop"):
-        code, _, err = cli(*arguments(tmp_path, "--set", "filters=[language,pii]", "--set", f"pii.policy={policy}", out=policy))
+        code, _, err = cli(
+            *arguments(tmp_path, "--set", "filters=[language,pii]", "--set", f"pii.policy={policy}", out=policy)
+        )
         assert code == 0, err
         found[policy] = {row["doc_id"]: row["text"] for row in rows(tmp_path / policy, "en-documents/*")}
         assert cli("verify", tmp_path / policy)[0] == 0
@@ -232,7 +265,11 @@ def test_personal_data_is_masked_flagged_or_dropped(tmp_path: Path) -> None:
     assert found["mask"]["r4"] == texts[4].replace("anna.berg@example.org", "<EMAIL>")
     manifest = json.loads((tmp_path / "mask/manifest.json").read_text("utf-8"))
     assert manifest["accounting"]["en"]["documents"]["repaired"] == 1
-    everything = "".join(path.read_text("utf-8", errors="ignore") for path in (tmp_path / "mask").rglob("*") if path.suffix in (".json", ".md", ".html", ".yaml"))
+    everything = "".join(
+        path.read_text("utf-8", errors="ignore")
+        for path in (tmp_path / "mask").rglob("*")
+        if path.suffix in (".json", ".md", ".html", ".yaml")
+    )
     assert "anna.berg" not in everything
     assert not [row for row in rows(tmp_path / "mask", "dropped/verdicts-*") if "anna" in row["detail"]]
 
@@ -251,7 +288,8 @@ def test_a_classifier_retains_a_share(tmp_path: Path) -> None:
     assert code == 0, err
     assert json.loads(out)["accuracy"] > 0.9
     code, _, err = cli(
-        *arguments(tmp_path, "--set", "filters=[language,classifier]", "--set", f"classifier.model={model}", "--set", "classifier.retain=0.25"), "--lang", "en"
+        *arguments(tmp_path, "--set", "filters=[language,classifier]", "--set", f"classifier.model={model}"), "--set", "classifier.retain=0.25",
+        "--lang", "en",
     )  # fmt: skip
     assert code == 0, err
     assert {row["doc_id"] for row in rows(tmp_path / "out", "en-documents/*")} == {f"docs{n}" for n in range(10)}
@@ -297,7 +335,9 @@ def test_a_release_tells_no_place_of_a_model_and_counts_all_that_was_masked(tmp_
             (tmp_path / place).mkdir()
             (tmp_path / place / "lid.ftz").write_bytes(MODEL.read_bytes())
             more = ["filters=[language,pii]", "pii.policy=mask", f"language.model={tmp_path / place / 'lid.ftz'}"]
-            code, _, err = cli(*arguments(tmp_path, *(word for one in more for word in ("--set", one)), out=f"out-{place}"))
+            code, _, err = cli(
+                *arguments(tmp_path, *(word for one in more for word in ("--set", one)), out=f"out-{place}")
+            )
             assert code == 0, err
             manifests.append((tmp_path / f"out-{place}" / "manifest.json").read_text("utf-8"))
     assert manifests[0] == manifests[1]
@@ -306,3 +346,53 @@ def test_a_release_tells_no_place_of_a_model_and_counts_all_that_was_masked(tmp_
     assert found["recipe"]["language"]["model"] == "lid.ftz"
     assert found["findings"]["mask.documents"] == {"masked": 5}
     assert found["accounting"]["en"]["documents"]["repaired"] == 5
+
+
+def test_filters_of_single_texts_look_at_both_sides_of_a_pair(tmp_path: Path) -> None:
+    pairs = [
+        {"id": "good", "src": EN[0], "tgt": HI[0]},
+        {"id": "mail", "src": f"{EN[1]} Ask anna@example.org.", "tgt": HI[1]},
+        {"id": "short", "src": EN[2], "tgt": "हाँ"},
+    ]
+    (tmp_path / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs), "utf-8")
+    more = [
+        "--profile",
+        "pair",
+        "--lang",
+        "en,hi",
+        "--set",
+        "filters=[language,length,pii,gopher]",
+        "--set",
+        "length.min_letters=10",
+    ]
+    gopher = ["--set", "gopher.min_words=1", "--set", "pii.policy=mask"]
+    code, _, err = cli(*arguments(tmp_path, *more, *gopher))
+    assert code == 0, err
+    kept = {row["pair_id"]: row for row in rows(tmp_path / "out", "en-hi-pairs/*")}
+    assert kept.keys() == {"good", "mail"}
+    assert (kept["mail"]["text_a"], kept["mail"]["pii_count_a"]) == (f"{EN[1]} Ask <EMAIL>.", 0)
+    assert (kept["good"]["language_label_a"], kept["good"]["language_label_b"]) == ("en", "hi")
+    assert kept["good"]["gopher_words_a"] > 0 < kept["good"]["gopher_words_b"]
+    dropped = [row for row in rows(tmp_path / "out", "dropped/verdicts-*") if row["outcome"] == "dropped"]
+    assert {(row["id"], row["rule"]) for row in dropped} == {("short", "length.empty_b")}
+    code, out, err = cli("what-if", tmp_path / "out", "--set", "length.min_letters=1", "--format", "json")
+    assert (code, json.loads(out)["tables"][0]["kept_then"]) == (0, 3), err
+    assert cli(*arguments(tmp_path, *more, *gopher, "--dry-run", out="dry"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--set", "filters=[bitext]"], "filter bitext compares the two texts of a pair"),
+        (["--profile", "pair", "--lang", "en,hi", "--set", "filters=[classifier]", "--set", "classifier.retain=0.5"], "a pair has two scores"),
+    ],
+)  # fmt: skip
+def test_filters_for_another_kind_of_table_are_refused(
+    folder: Path, tmp_path: Path, more: list[str], words: str
+) -> None:
+    (tmp_path / "docs.jsonl").write_text(
+        json.dumps({"id": "a", "text": EN[0], "src": EN[0], "tgt": HI[0]}) + "\n", "utf-8"
+    )
+    code, _, err = cli(*arguments(tmp_path, *more))
+    assert (code, err.count("\n")) == (2, 1), err
+    assert words in err
