@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 
 from dsbuild.errors import RecipeError
 from dsbuild.files import disk_error
+from dsbuild.filters.components import components
 from dsbuild.filters.linked_rows import Linked, Names, Nodes, chain
 from dsbuild.filters.lsh import Rows
 from dsbuild.filters.minhash import candidate_probability
 from dsbuild.filters.near_duplicates import Near
 from dsbuild.filters.score_rows import one_array
-from dsbuild.filters.splits import SMALL_COMPONENT, assign, components
+from dsbuild.filters.splits import SMALL_COMPONENT, assign
 from dsbuild.filters.text_links import TextLinks, link_texts
 from dsbuild.parquet import read
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild.errors import RecipeError
+from dsbuild.filters.components import components
 from dsbuild.filters.lsh import Floats, Rows, jaccard
 from dsbuild.filters.shingles import Hashes
 from dsbuild.filters.utf8 import Bytes, Offsets, compiled, lengths
@@ -64,7 +65,7 @@ def choose(
     others = np.concatenate((right, left))
     sort = np.lexsort((place[others], ends))
     starts = np.searchsorted(ends[sort], np.arange(n_rows + 1))
-    groups = _groups(n_rows, left, right)
+    groups = components(n_rows, left, right)
     keepers, found, further = _choose(
         order,
         protected,
@@ -77,23 +78,6 @@ def choose(
         threshold,
     )
     return keepers, found, int(further), groups
-
-
-@compiled
-def _groups(n_rows: int, left: Rows, right: Rows) -> Rows:
-    parents = np.arange(n_rows)
-    for pair in range(len(left)):
-        one, other = left[pair], right[pair]
-        while parents[one] != one:
-            parents[one] = parents[parents[one]]
-            one = parents[one]
-        while parents[other] != other:
-            parents[other] = parents[parents[other]]
-            other = parents[other]
-        parents[max(one, other)] = min(one, other)
-    for row in range(n_rows):
-        parents[row] = parents[parents[row]]
-    return parents
 
 
 @compiled

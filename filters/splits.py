@@ -34,16 +34,6 @@ class Assigned:
     leaked_into: Rows
 
 
-def components(n_rows: int, left: Rows, right: Rows) -> Rows:
-    """The component of each row, named by its smallest row: rows that are linked, directly or through others.
-
-    >>> components(5, np.array([4, 1]), np.array([3, 4])).tolist()
-    [0, 1, 2, 1, 1]
-    """
-    found: Rows = _components(n_rows, left.astype(np.int64), right.astype(np.int64))
-    return found
-
-
 def assign(
     component: Rows, keys: Sequence[str], shares: Sequence[float], seed: int, official: Rows, protected: npt.NDArray[np.bool_],
     counted: npt.NDArray[np.bool_],
@@ -77,24 +67,6 @@ def assign(
     lost[safe] = False
     split[lost | ~counted] = -1
     return Assigned(split, np.where(lost, guard[of_row], -1))
-
-
-@compiled
-def _components(n_rows: int, left: Rows, right: Rows) -> Rows:
-    parents = np.arange(n_rows)
-    for link in range(len(left)):
-        one, other = left[link], right[link]
-        while parents[one] != one:
-            parents[one] = parents[parents[one]]
-            one = parents[one]
-        while parents[other] != other:
-            parents[other] = parents[parents[other]]
-            other = parents[other]
-        parents[max(one, other)] = min(one, other)
-    # A parent is never larger than its child, so one pass upwards finds every root.
-    for row in range(n_rows):
-        parents[row] = parents[parents[row]]
-    return parents
 
 
 @compiled
