@@ -102,6 +102,7 @@ class PreparedFilter:
     nodes: list[Node]
     source_facts: SourceFacts
     qrels: Input | None
+    remarks: tuple[str, ...] = ()
 
     def decided(self, stream: Stream) -> str:
         """The node that holds the rows of a table with their final fate."""
@@ -157,7 +158,12 @@ def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Pa
         Node("sound", CheckIds(kind), {"rows": Input("read", how="all")}),
     ]
     nodes += _stream_nodes(recipe, stream, Input("read"), langs, None)
-    return PreparedFilter(recipe, (stream,), nodes, facts, None)
+    replaced = [source.columns[name] for name in LANG_COLUMNS[kind] if any(langs) and name in source.columns]
+    remarks = tuple(
+        f"{kind}: --lang {recipe.source.lang} takes the place of column {column!r}; leave --lang out to go by what the rows say"
+        for column in replaced
+    )
+    return PreparedFilter(recipe, (stream,), nodes, facts, None, remarks)
 
 
 def _said_langs(recipe: FilterRecipe, kind: FlatTable, columns: set[str]) -> tuple[str, ...]:

@@ -257,7 +257,7 @@ def _name(code: str) -> str:
 
 def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:
     """What a user should know of how the source was read and of what duplicates were looked for."""
-    found: list[str] = []
+    found = list(prepared.remarks)
     for node, name in (("read", "notes"), ("sound", "warnings")):
         found += [said for record in progress.done.get(node, ()) for said in record.facts.get(name, ())]
     for stream in prepared.streams:

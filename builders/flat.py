@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.builders.extras import JsonExtras, listed, once, parquet_types
 from dsbuild.builders.filesource import relative_name, size_of
-from dsbuild.builders.lines import Block, bare_name, blocks, first_line, suffixes
+from dsbuild.builders.lines import bare_name, blocks, first_line, suffixes
 from dsbuild.builders.rows import Chunk, TableFile, open_parquet, read_chunks
 from dsbuild.builders.source import SourceFile
 from dsbuild.builders.tabular import FORMATS
@@ -46,7 +47,7 @@ _ALIASES: Mapping[FlatTable, Mapping[str, tuple[str, ...]]] = {
 }
 # Columns that files hold as text or as numbers; they are cast.
 _CAST = {"label": pa.string(), "score": pa.float64()}
-_MAX_NAME = 40
+_HEADLESS = "; if the first line names no columns: --set source.options.header=no"
 _TEXTS: Mapping[FlatTable, tuple[str, ...]] = {"documents": ("text",), "pairs": ("text_a", "text_b")}
 
 
@@ -80,14 +81,26 @@ class FlatSource:
 
     def read(self) -> Iterator[pa.Table]:
         """The rows: canonical columns that the files have, then the others under their own names and types."""
-        extras = _Extras(self) if self.form == "jsonl" else None
+        strict = {name: column for name, column in self.columns.items() if name not in _CAST}
+        extras = JsonExtras(self.paths, frozenset(strict.values())) if self.form == "jsonl" else None
+        types = parquet_types(self.paths, list(strict.values())) if self.form == "parquet" else {}
         for path in self.paths:
-            strict = {name: column for name, column in self.columns.items() if name not in _CAST}
-            file = TableFile(path, _form(self.form), strict, self.names, self.header)
-            for chunk, more in self._chunks(file, extras):
+            file = TableFile(path, _form(self.form), strict, self._names(path), self.header)
+            for chunk, more in self._chunks(file, extras, types):
                 yield self._rows(chunk, more, bare_name(path))
 
-    def _chunks(self, file: TableFile, extras: _Extras | None) -> Iterator[tuple[Chunk, Mapping[str, pa.Array]]]:
+    def _names(self, path: Path) -> tuple[str, ...]:
+        """The columns of a TSV file in its own order; those of the first file, if it names any."""
+        names = _available(path, self.form, self.header) if self.form == "tsv" and self.header else None
+        if names is not None and set(names) != set(self.names):
+            raise SourceError(
+                f"{path}:1: columns {listed(names)} where the first file has {listed(self.names)}; give all files the same header"
+            )
+        return tuple(names) if names is not None else self.names
+
+    def _chunks(
+        self, file: TableFile, extras: JsonExtras | None, types: Mapping[str, pa.DataType]
+    ) -> Iterator[tuple[Chunk, Mapping[str, pa.Array]]]:
         others = [name for name in self.names if name not in file.columns.values()]
         if extras is not None:
             for block in blocks(file.path):
@@ -95,18 +108,18 @@ class FlatSource:
                     yield chunk, extras.of(block, len(chunk))
         elif self.form == "tsv":
             wide = TableFile(
-                file.path, "tsv", {**file.columns, **{f"\0{name}": name for name in others}}, self.names, self.header
+                file.path, "tsv", {**file.columns, **{f"\0{name}": name for name in others}}, file.names, self.header
             )
             for chunk in read_chunks(wide):
                 more = {name: chunk.columns[f"\0{name}"] for name in others}
                 yield chunk, more
         else:
-            schema = open_parquet(file.path).schema_arrow
-            mine = [name for name in schema.names if name not in file.columns.values()]
+            mine = [name for name in open_parquet(file.path).schema_arrow.names if name in types]
             rest = open_parquet(file.path).iter_batches(batch_size=16_384, columns=mine, use_threads=False)
             for chunk in read_chunks(file):
-                batch = next(rest) if mine else None
-                yield chunk, {name: _plain(batch.column(name), name) for name in mine} if batch is not None else {}
+                batch = next(rest) if mine else {}
+                more = {name: _typed(batch[name], types[name], chunk, name) for name in mine}
+                yield chunk, {name: more.get(name, pa.nulls(len(chunk), kind)) for name, kind in types.items()}
 
     def _rows(self, chunk: Chunk, more: Mapping[str, pa.Array], stem: str) -> pa.Table:
         key = ID_COLUMNS[self.table]
@@ -146,10 +159,12 @@ def open_flat(
             raise UnknownName(f"option of source {form}", option, ["header"])
     paths = _paths(Path(name).expanduser(), form, spec)
     header = given.get("header") != "no"
-    available = _available(paths[0], form, header)
-    found = _resolve(table, paths[0], available, columns or {})
-    names = tuple(available) if form == "tsv" else ()
-    return FlatSource(spec, form, table, paths, found, names, header)
+    named = ((path, _available(path, form, header)) for path in paths)
+    first, available = next(((path, names) for path, names in named if names is not None), (paths[0], None))
+    if available is None:
+        raise SourceError(f"{spec}: no rows")
+    found = _resolve(table, form, first, available, columns or {})
+    return FlatSource(spec, form, table, paths, found, tuple(available) if form == "tsv" else (), header)
 
 
 def _paths(path: Path, form: str, spec: str) -> tuple[Path, ...]:
@@ -164,15 +179,20 @@ def _paths(path: Path, form: str, spec: str) -> tuple[Path, ...]:
     return (path,)
 
 
-def _available(path: Path, form: str, header: bool) -> list[str]:
+def _available(path: Path, form: str, header: bool) -> list[str] | None:
+    """The columns that a file names; None for an empty one."""
     if form == "parquet":
-        return list(open_parquet(path).schema_arrow.names)
+        return once(path, list(open_parquet(path).schema_arrow.names))
     line = first_line(path)
+    if not line:
+        return None
     if form == "tsv":
         fields = line.split("\t")
-        return fields if header else [str(number) for number in range(1, len(fields) + 1)]
+        if header:
+            return once(path, fields, _HEADLESS)
+        return [str(number) for number in range(1, len(fields) + 1)]
     try:
-        row = json.loads(line or "{}")
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}:1: not JSON ({error}); each line must be one object") from None
     if not isinstance(row, dict):
@@ -180,7 +200,7 @@ def _available(path: Path, form: str, header: bool) -> list[str]:
     return list(row)
 
 
-def _resolve(table: FlatTable, path: Path, available: list[str], said: Mapping[str, str]) -> dict[str, str]:
+def _resolve(table: FlatTable, form: str, path: Path, available: list[str], said: Mapping[str, str]) -> dict[str, str]:
     """Canonical name -> the file's column: as said, else by the names that sets commonly use."""
     found: dict[str, str] = {}
     for name in said:
@@ -193,16 +213,9 @@ def _resolve(table: FlatTable, path: Path, available: list[str], said: Mapping[s
         if column is not None and column not in found.values():
             found[name] = column
         elif name in _TEXTS[table]:
-            shown = (
-                ", ".join(one if len(one) <= _MAX_NAME else f"{one[:_MAX_NAME]}…" for one in available[:20]) or "none"
-            )
-            headless = (
-                "; if the first line names no columns: --set source.options.header=no"
-                if path.suffix != ".parquet"
-                else ""
-            )
+            headless = _HEADLESS if form == "tsv" else ""
             raise SourceError(
-                f"{path}: no column for {name}; it has {shown}: name it with --set source.columns.{name}=COLUMN{headless}"
+                f"{path}: no column for {name}; it has {listed(available)}: name it with --set source.columns.{name}=COLUMN{headless}"
             )
     return found
 
@@ -211,13 +224,10 @@ def _form(form: str) -> Any:
     return form
 
 
-def _plain(values: pa.Array, name: str) -> pa.Array:
-    """A column as a release may hold it: no dictionaries, no maps."""
+def _typed(values: pa.Array, kind: pa.DataType, chunk: Chunk, name: str) -> pa.Array:
     if pa.types.is_dictionary(values.type):
-        return values.dictionary_decode()
-    if pa.types.is_map(values.type):
-        raise SourceError(f"column {name!r} is a map, which no Hub viewer reads; make it a struct or a list of pairs")
-    return values
+        values = values.dictionary_decode()
+    return values if values.type == kind else _cast(values, kind, chunk, name)
 
 
 def _cast(values: pa.Array, kind: pa.DataType, chunk: Chunk, name: str) -> pa.Array:
@@ -227,119 +237,3 @@ def _cast(values: pa.Array, kind: pa.DataType, chunk: Chunk, name: str) -> pa.Ar
         return pc.cast(values, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(f"{chunk.path}: {name} near row {chunk.lines[0]}: not {kind} ({error})") from None
-
-
-@dataclass
-class _Extras:
-    """The further keys of JSON lines, with types that hold over all files.
-
-    A first pass over the files finds the types; where two rows disagree (a number here, text there) the column is JSON text.
-    """
-
-    source: FlatSource
-    schema: pa.Schema = field(init=False)
-    as_json: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        types: dict[str, pa.DataType] = {}
-        mixed: set[str] = set()
-        for path in self.source.paths:
-            for block in blocks(path):
-                for one in self._infer(block):
-                    before = types.get(one.name)
-                    try:
-                        merged = one.type if before is None else _unified(before, one.type)
-                    except (pa.ArrowInvalid, pa.ArrowTypeError):
-                        mixed.add(one.name)
-                        continue
-                    types[one.name] = merged
-        for name, kind in types.items():
-            if pa.types.is_temporal(kind) or pa.types.is_null(kind):
-                types[name] = pa.string()
-        self.as_json = frozenset(mixed)
-        self.schema = pa.schema([(name, pa.string() if name in mixed else kind) for name, kind in types.items()])
-
-    def _infer(self, block: Block) -> Iterator[pa.Field]:
-        import pyarrow.json as pj
-
-        mine = {column for name, column in self.source.columns.items() if name not in _CAST}
-        try:
-            found = pj.read_json(
-                pa.BufferReader(block.data),
-                read_options=pj.ReadOptions(use_threads=False, block_size=len(block.data) + 1),
-            ).schema
-        except pa.ArrowInvalid:
-            # Rows that disagree, or a line that is no JSON: the reader of the rows says which.
-            found = _by_row(block)
-        for one in found:
-            if one.name not in mine:
-                yield one
-
-    def of(self, block: Block, n_rows: int) -> Mapping[str, pa.Array]:
-        """The further columns of a block's rows."""
-        if not self.schema.names:
-            return {}
-        rows = (
-            [json.loads(line) for line in block.data.decode("utf-8").split("\n") if line.strip()]
-            if self.as_json
-            else []
-        )
-        plain = pa.schema([one for one in self.schema if one.name not in self.as_json])
-        columns = self._typed(block, plain, n_rows) if plain.names else {}
-        for name in self.as_json:
-            columns[name] = pa.array([_json_text(row.get(name)) for row in rows], pa.string())
-        return {name: columns[name] for name in self.schema.names}
-
-    def _typed(self, block: Block, plain: pa.Schema, n_rows: int) -> dict[str, pa.Array]:
-        import pyarrow.json as pj
-
-        table = pj.read_json(
-            pa.BufferReader(block.data),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(block.data) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=plain, unexpected_field_behavior="ignore"),
-        )
-        if table.num_rows != n_rows:
-            raise SourceError(f"{block.path}: lines after {block.first_line} are not one JSON object each")
-        return {name: table[name].combine_chunks() for name in plain.names}
-
-
-def _unified(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other:
-        return one
-    if pa.types.is_temporal(one) or pa.types.is_temporal(other):
-        one, other = (pa.string() if pa.types.is_temporal(kind) else kind for kind in (one, other))
-    schema = pa.unify_schemas([pa.schema([("x", one)]), pa.schema([("x", other)])], promote_options="permissive")
-    kind = schema.field("x").type
-    # Permissive promotion makes text of numbers; a reader of JSON does not.
-    if pa.types.is_string(kind) and not all(pa.types.is_string(was) or pa.types.is_null(was) for was in (one, other)):
-        raise pa.ArrowTypeError("text and numbers")
-    return kind
-
-
-def _by_row(block: Block) -> list[pa.Field]:
-    """Fields of the lines one by one, where Arrow's reader finds that they disagree."""
-    kinds: dict[str, pa.DataType | None] = {}
-    for line in block.data.decode("utf-8").split("\n"):
-        try:
-            row = json.loads(line) if line.strip() else {}
-        except ValueError:
-            continue
-        for name, value in row.items() if isinstance(row, dict) else ():
-            kind = pa.infer_type([value])
-            before = kinds.get(name, kind)
-            try:
-                kinds[name] = None if before is None else _unified(before, kind)
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                kinds[name] = None
-    # Rows that disagree are told to the caller as two fields that cannot be unified.
-    return [
-        entry
-        for name, kind in kinds.items()
-        for entry in (
-            [pa.field(name, kind)] if kind is not None else [pa.field(name, pa.string()), pa.field(name, pa.int64())]
-        )
-    ]
-
-
-def _json_text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -79,7 +79,7 @@ def as_spec(said: str) -> str:
         )
     ending = FORMATS.get(suffixes(path)[0])
     kind, colon, _ = said.partition(":")
-    if ending is None and ("/" in kind or not colon and kind not in SOURCES.names()):
+    if ending is None and ("/" in kind or (not colon and kind not in SOURCES.names())):
         raise SourceError(
             f"{said}: {'not a file of a known kind' if path.exists() else 'no such file or folder'}; name it as KIND:PATH"
         )

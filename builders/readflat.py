@@ -33,7 +33,7 @@ class ReadFlat:
     source: FlatSource = field(compare=False)
 
     name: ClassVar[str] = "read"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     @classmethod

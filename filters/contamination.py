@@ -113,7 +113,7 @@ class FindContamination:
         """rows, items (all of them) -> out: the rows with `COLUMNS`; evidence: `EVIDENCE`, by row."""
         rows: pa.Table = inputs["rows"]
         # A release that was checked before has columns of that time.
-        rows = rows.drop_columns([name for name in (*COLUMNS, "flag") if name in rows.column_names])
+        rows = rows.drop_columns([name for name in (*COLUMNS, "flag", "fate") if name in rows.column_names])
         shards: Shards = inputs["items"]
         items, index = load_index(tuple(shards.paths), self.n)
         found = [self._evidence(rows, field, items, index) for field in self.fields]

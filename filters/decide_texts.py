@@ -14,7 +14,7 @@ from dsbuild.filters import PAIRWISE
 from dsbuild.filters.decide import Found, Rule, decide
 from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, rules_for
 from dsbuild.filters.retain import with_retained
-from dsbuild.filters.score_rows import one_array
+from dsbuild.filters.score_rows import one_array, put
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 
 KEPT, DROPPED = "kept", "dropped"
@@ -71,9 +71,9 @@ class DecideTexts:
         fates = pc.if_else(pa.array(dropped), DROPPED, KEPT)
         flag = np.full(rows.num_rows, "", object)
         flag[list(flags)] = list(flags.values())
-        out = rows.append_column(pa.field("protected", pa.bool_(), nullable=False), pa.array(safe))
-        out = out.append_column(pa.field("fate", pa.string(), nullable=False), fates)
-        out = out.append_column(pa.field("flag", pa.string(), nullable=False), pa.array(flag, pa.string()))
+        out = put(rows, pa.field("protected", pa.bool_(), nullable=False), pa.array(safe))
+        out = put(out, pa.field("fate", pa.string(), nullable=False), fates)
+        out = put(out, pa.field("flag", pa.string(), nullable=False), pa.array(flag, pa.string()))
         n_dropped = int(dropped.sum())
         return Result({"out": [Shard(out)]}, verdicts, Counts(rows.num_rows, rows.num_rows - n_dropped, n_dropped))
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from dsbuild.digests import file_sha256
 from dsbuild.filters.data import checks_digest
-from dsbuild.filters.score_rows import one_array
+from dsbuild.filters.score_rows import one_array, put
 from dsbuild.stage import Result, Shard, Workspace
 
 UNKNOWN = "und"
@@ -82,7 +82,7 @@ class IdentifyRows:
             "fit": self._fit(identify, texts, langs),
         }
         for name, values in columns.items():
-            rows = rows.append_column(f"language_{name}{self.suffix}", values)
+            rows = put(rows, f"language_{name}{self.suffix}", values)
         return Result({"out": [Shard(rows)]})
 
     def _fit(self, identify: Any, texts: list[str], langs: list[str]) -> pa.Array:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild.filters.decide_texts import DROPPED
-from dsbuild.filters.score_rows import one_array
+from dsbuild.filters.score_rows import one_array, put
 from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
 
 COLUMNS = {
@@ -74,8 +74,8 @@ class Settle:
         fates = pc.if_else(gone, DROPPED, one_array(rows["fate"]))
         keeper = pa.concat_arrays(keepers) if keepers else pa.array([], pa.string())
         value = pa.concat_arrays(values) if values else pa.array([], pa.float64())
-        out = rows.append_column("duplicate_of", keeper.take(place))
-        out = out.append_column("duplicate_jaccard", value.take(place))
+        out = put(rows, "duplicate_of", keeper.take(place))
+        out = put(out, "duplicate_jaccard", value.take(place))
         column = out.column_names.index("fate")
         out = out.set_column(column, out.schema.field(column), fates)
         n_dropped = pc.sum(pc.equal(fates, DROPPED)).as_py() or 0

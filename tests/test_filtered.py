@@ -396,3 +396,15 @@ def test_filters_for_another_kind_of_table_are_refused(
     code, _, err = cli(*arguments(tmp_path, *more))
     assert (code, err.count("\n")) == (2, 1), err
     assert words in err
+
+
+def test_rows_that_were_filtered_before_are_scored_anew(release: Path, tmp_path: Path) -> None:
+    code, _, err = cli(
+        "filter", "--src", f"parquet:{release / 'en-documents'}", "--profile", "sentence", "--lang", "hi", "--set", "force=true",
+        "--out", tmp_path / "out", "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "note: documents: --lang hi takes the place of column 'lang'" in err
+    lost = rows(tmp_path / "out", "dropped/hi-documents-*")
+    assert {row["doc_id"] for row in lost} == {"en0", "en1", "en2", "en3"}
+    assert {(row["lang"], row["language_label"], row["language_fit"], row["site"]) for row in lost} == {("hi", "en", 0.0, "a")}
