@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dsbuild import executors, files, release, run
+from dsbuild import executors, release, run
 from dsbuild.builders import contaminated, draft, examples, filtered_draft, splitting
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
+from dsbuild.builders.place import held_folder
 from dsbuild.builders.recipes import find
 from dsbuild.builders.splitting import SplitRecipe
 from dsbuild.builders.translated import Prepared, TranslateRecipe, prepare
@@ -125,16 +125,8 @@ def run_build(
         runner: Any = splitting.run_split if isinstance(recipe, SplitRecipe) else contaminated.run_check
         found = runner(recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
-    folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
-    if folder.name in ("", ".."):
-        folder = folder.resolve()
     chosen = executors.make(executor, workers)
-    release.check_folder(folder)
-    with ExitStack() as stack:
-        lock = folder.with_name(f".{folder.name}.lock")
-        stack.enter_context(
-            files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
-        )
+    with held_folder(out, recipe.title()) as folder:
         kept = Store(store)
         if isinstance(recipe, FilterRecipe):
             filtering = prepare_filter(recipe, store / "digests")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from dsbuild import executors, files, parquet, release, run
+from dsbuild import executors, parquet, release, run
 from dsbuild.builders.cascade import Cascade
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.opened import FIELDS, IDS, RELEASE, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import Rows, public, public_recipe
+from dsbuild.builders.place import held_folder
 from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.contamination import (
@@ -105,15 +105,8 @@ def run_check(
     reporter: Reporter | None,
 ) -> dict[str, Any]:
     """Run a recipe; see `check`."""
-    folder = out or Path("outputs") / recipe.title() / "0.0.0-draft"
-    folder = folder.resolve() if folder.name in ("", "..") else folder
     chosen = executors.make(executor, workers)
-    release.check_folder(folder)
-    with ExitStack() as stack:
-        lock = folder.with_name(f".{folder.name}.lock")
-        stack.enter_context(
-            files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
-        )
+    with held_folder(out, recipe.title()) as folder:
         digests = store / "digests"
         opened = open_tables(recipe.source, table=recipe.contamination.table, digests=digests)
         release.check_replaceable(folder, facts_of(opened))

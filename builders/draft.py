@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 import dsbuild
 from dsbuild import languages, parquet, release, run
-from dsbuild.builders.parts import Rows, parts_of, public_recipe, stage_facts, verdict_part
+from dsbuild.builders.parts import Rows, parts_of, public_recipe, release_schema, stage_facts, verdict_part
 from dsbuild.builders.translated import ID_COLUMNS, Prepared
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
@@ -91,14 +91,8 @@ def _schema(rows: Rows, table: str, extra: tuple[str, ...] = ()) -> pa.Schema:
     found = pa.schema([], None)
     for path in rows.paths[:1]:
         found = pq.read_schema(path)
-    canonical = [column for column in SCHEMAS[table] if column.name != "split"]
-    names = {column.name for column in canonical}
-    others = [
-        column
-        for column in found
-        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
-    ]
-    return pa.schema([*canonical, *others])
+    canonical = (column for column in SCHEMAS[table] if column.name != "split")
+    return release_schema(canonical, found, set(_INTERNAL) - set(extra))
 
 
 def _paths(progress: Progress, node: str, output: str) -> list[Path]:

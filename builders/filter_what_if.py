@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from dsbuild import parquet, release
 from dsbuild.builders.cascade import Cascade
 from dsbuild.builders.filtered import group_settings
-from dsbuild.builders.flat import LANG_COLUMNS
 from dsbuild.builders.inspection import Decided
+from dsbuild.builders.opened import LANGS
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters import SCORERS
 from dsbuild.filters.decide import threshold
@@ -106,7 +106,7 @@ def deciding_stage(
             f"what-if: the release was decided with the calibration {thresholds!r}; run the filter again with it"
         )
     return DecideTexts(
-        table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_columns=LANG_COLUMNS.get(table, ("lang",))
+        table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_columns=LANGS.get(table, ("lang",))
     )  # fmt: skip
 
 

@@ -15,9 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import dsbuild
-from dsbuild import languages, parquet, release
+from dsbuild import parquet, release
 from dsbuild.builders.filtered import PreparedFilter, Stream
-from dsbuild.builders.parts import Rows, parts_of, public_recipe, stage_facts, verdict_part
+from dsbuild.builders.parts import (
+    Rows,
+    language_name,
+    parts_of,
+    public_recipe,
+    release_schema,
+    stage_facts,
+    verdict_part,
+)
 from dsbuild.builders.threshold_facts import threshold_facts
 from dsbuild.cards.card import render_card
 from dsbuild.cards.threshold_report import render_report
@@ -142,14 +150,8 @@ def _canonical(table: str) -> pa.Schema:
 
 def _schema(found: pa.Schema, stream: Stream, extra: tuple[str, ...] = ()) -> pa.Schema:
     """The canonical columns that the rows have, then the source's own and the scores; what only the build needs is left out."""
-    canonical = [column for column in _canonical(stream.table) if column.name in found.names]
-    names = {column.name for column in canonical}
-    others = [
-        column
-        for column in found
-        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
-    ]
-    return pa.schema([*canonical, *others])
+    canonical = (column for column in _canonical(stream.table) if column.name in found.names)
+    return release_schema(canonical, found, set(_INTERNAL) - set(extra))
 
 
 def accounting(prepared: PreparedFilter, progress: Progress) -> Accounting:
@@ -231,7 +233,7 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
                 found[node.name] = dict(records[0].facts)
                 if node.name.startswith("mask."):
                     found[node.name] = {"masked": sum(record.facts["masked"] for record in records)}
-    langs = {lang: {"name": _name(lang)} for lang in counted}
+    langs = {lang: {"name": language_name(lang)} for lang in counted}
     facts = {
         "name": prepared.recipe.title(),
         "version": "0.0.0-draft",
@@ -248,11 +250,6 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
     }
     facts["build_key"] = digest(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str))
     return facts
-
-
-def _name(code: str) -> str:
-    parts = [languages.get(part).name if part in languages.codes() else part for part in code.split("-")]
-    return languages.get(code).name if code in languages.codes() else " - ".join(parts)
 
 
 def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import dsbuild
-from dsbuild import languages, parquet, release
+from dsbuild import parquet, release
 from dsbuild.builders.opened import Opened, OpenTable, facts_of
-from dsbuild.builders.parts import Mask, Rows, stage_facts, verdict_part
+from dsbuild.builders.parts import Mask, Rows, language_name, release_schema, stage_facts, verdict_part
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Node, Progress
 from dsbuild.stage import digest
@@ -59,7 +59,8 @@ def write(
     counted = accounting(draft)
     facts: dict[str, Any] = {
         "name": draft.title, "version": "0.0.0-draft", "dsbuild": dsbuild.__version__, "recipe": dict(draft.recipe),
-        "source": facts_of(draft.opened), "engines": dict(draft.opened.engines), "languages": {lang: {"name": _name(lang)} for lang in counted},
+        "source": facts_of(draft.opened), "engines": dict(draft.opened.engines),
+        "languages": {lang: {"name": language_name(lang)} for lang in counted},
         "stages": stage_facts(draft.nodes, draft.progress), "findings": dict(findings), "notes": list(notes), "accounting": counted,
     }  # fmt: skip
     facts["build_key"] = digest(str(facts))
@@ -104,14 +105,8 @@ def _parts(draft: Draft, table: OpenTable, counted: Accounting) -> Iterator[rele
 
 def _schema(found: pa.Schema, table: OpenTable, extra: tuple[str, ...] = ()) -> pa.Schema:
     """The canonical columns that the rows have, then the source's own and those that the build adds."""
-    canonical = [column for column in SCHEMAS[table.table] if column.name in found.names and column.name != "split"]
-    names = {column.name for column in canonical}
-    others = [
-        column
-        for column in found
-        if column.name not in names and (column.name not in _INTERNAL or column.name in extra)
-    ]
-    return pa.schema([*canonical, *others])
+    canonical = (column for column in SCHEMAS[table.table] if column.name in found.names and column.name != "split")
+    return release_schema(canonical, found, set(_INTERNAL) - set(extra))
 
 
 def accounting(draft: Draft) -> Accounting:
@@ -180,8 +175,3 @@ def _reasons(draft: Draft, table: OpenTable) -> tuple[dict[str, Counter[str]], C
             elif outcome == "repaired":
                 repaired[lang] += 1
     return found, repaired
-
-
-def _name(code: str) -> str:
-    parts = [languages.get(part).name if part in languages.codes() else part for part in code.split("-")]
-    return languages.get(code).name if code in languages.codes() else " - ".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dsbuild import parquet, release, run
+from dsbuild import languages, parquet, release, run
 from dsbuild.graph import Node, Progress
 from dsbuild.stage import VERDICTS, digest
 from dsbuild.store import UnitRecord
@@ -94,6 +94,24 @@ def parts_of(rows: Rows, lang: str, table: str, schema: pa.Schema) -> Iterator[r
             table,
             lang,
         )
+
+
+def release_schema(canonical: Iterable[pa.Field], found: pa.Schema, hidden: Iterable[str]) -> pa.Schema:
+    """The canonical columns of a table, then the source's own and those that the build adds; `hidden` ones are left out."""
+    first = list(canonical)
+    names = {column.name for column in first} | set(hidden)
+    return pa.schema([*first, *(column for column in found if column.name not in names)])
+
+
+def language_name(code: str) -> str:
+    """The name of a language, of two joined by a dash both.
+
+    >>> language_name("hi"), language_name("en-hi")
+    ('Hindi', 'English - Hindi')
+    """
+    if code in languages.codes():
+        return languages.get(code).name
+    return " - ".join(languages.get(part).name if part in languages.codes() else part for part in code.split("-"))
 
 
 def stage_facts(nodes: Sequence[Node], progress: Progress) -> list[dict[str, Any]]:

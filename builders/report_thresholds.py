@@ -19,6 +19,7 @@ from dsbuild.builders.filtered import Stream
 from dsbuild.builders.opened import FIELDS, LANGS
 from dsbuild.builders.threshold_facts import MAX_VALUES, Gathered, gather, scattered, told
 from dsbuild.errors import RecipeError
+from dsbuild.filters.decide_texts import by_language
 from dsbuild.tables import ID_COLUMNS
 
 _NEAREST = 6
@@ -74,7 +75,7 @@ def table_facts(
     safe = _Safe(manifest, ID_COLUMNS[table], judged)
     total = manifest["accounting"][lang][table]["in"]
     gathered: dict[tuple[str, float | None, str], Gathered] = {}
-    rules: dict[str, list[Any]] = {}
+    rules: dict[tuple[str, ...], list[Any]] = {}
     sizes = np.zeros(_MAX_LENGTH + 1, np.int64)
     seen = 0
     for kept, split, rows in rows_of(folder, lang, table):
@@ -86,12 +87,10 @@ def table_facts(
         rows = rows.append_column("protected", safe.mask(rows, split))
         order = scattered(np.arange(seen, seen + rows.num_rows, dtype=np.uint64))
         seen += rows.num_rows
-        codes = rows[stream.lang_columns[-1]]
-        for code in pc.unique(codes).to_pylist():
-            if code not in rules:
-                rules[code] = _rules(manifest, table, code, verdicts)
-            mask = pc.equal(codes, code)
-            known = [rule for rule in rules[code] if rule.column in rows.column_names]
+        for spoken, mask in by_language(rows, stream.lang_columns):
+            if spoken not in rules:
+                rules[spoken] = _rules(manifest, table, spoken, verdicts)
+            known = [rule for rule in rules[spoken] if rule.column in rows.column_names]
             own = order[mask.to_numpy().astype(np.bool_)]
             gather(rows.filter(mask), own, -(-total // MAX_VALUES), stream, known, gathered)
     return {"rules": [_shown(one) for one in gathered.values()], "lengths": sizes}
@@ -160,9 +159,9 @@ class _Safe:
         return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
 
 
-def _rules(manifest: Mapping[str, Any], table: str, lang: str, verdicts: Verdicts) -> list[Any]:
-    """The rules that were applied to rows of one language; a threshold that a row failed is the one that its verdict names."""
-    recipe = manifest["recipe"]
+def _rules(manifest: Mapping[str, Any], table: str, spoken: tuple[str, ...], verdicts: Verdicts) -> list[Any]:
+    """The rules that were applied to rows of one language (of pairs: two); a threshold that a row failed is the one that its verdict names."""
+    recipe, lang = manifest["recipe"], spoken[-1]
     rules: list[Any] = []
     if recipe["build"] == "translate":
         from dsbuild.filters.decide import load_thresholds
@@ -170,24 +169,24 @@ def _rules(manifest: Mapping[str, Any], table: str, lang: str, verdicts: Verdict
         known = load_thresholds(recipe.get("bitext", {}), tgt=lang, force=True)
         rules = [rule for rule in known if table in rule.tables]
     elif recipe["build"] == "filter" and table in manifest.get("filters", {}):
-        rules = _filter_rules(manifest, table, lang, verdicts)
+        rules = _filter_rules(manifest, table, spoken, verdicts)
     bounds = {rule: bound for (name, code, rule), bound in verdicts.bounds.items() if (name, code) == (table, lang)}
     return [
         replace(rule, value=bounds[rule.name]) if rule.name in bounds and rule.op != "is" else rule for rule in rules
     ]
 
 
-def _filter_rules(manifest: Mapping[str, Any], table: str, lang: str, verdicts: Verdicts) -> list[Any]:
+def _filter_rules(manifest: Mapping[str, Any], table: str, spoken: tuple[str, ...], verdicts: Verdicts) -> list[Any]:
     recipe, groups = manifest["recipe"], manifest["filters"][table]
     share = manifest.get("findings", {}).get(f"retain.{table}")
     retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
     try:
-        return deciding_stage(table, groups, recipe, {}).rules(lang, retained)
+        return deciding_stage(table, groups, recipe, {}).rules(spoken, retained)
     except RecipeError:
         # Calibrated thresholds are not in the release; those that a row failed are in its verdicts.
-        rules = deciding_stage(table, groups, {**recipe, "thresholds": "default"}, {}).rules(lang, retained)
+        rules = deciding_stage(table, groups, {**recipe, "thresholds": "default"}, {}).rules(spoken, retained)
         source = Path(recipe["thresholds"]).name
-        return [replace(rule, source=source) for rule in rules if (table, lang, rule.name) in verdicts.bounds]
+        return [replace(rule, source=source) for rule in rules if (table, spoken[-1], rule.name) in verdicts.bounds]
 
 
 def _shown(one: Gathered) -> dict[str, Any]:

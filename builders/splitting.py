@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from dsbuild import executors, files, release, run
+from dsbuild import executors, release, run
 from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public_recipe
+from dsbuild.builders.place import held_folder
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node, Progress
@@ -91,14 +91,8 @@ def run_split(
 ) -> dict[str, Any]:
     """Run a recipe; see `split`."""
     _check_shares(recipe.shares)
-    folder = _folder(out, recipe.title())
     chosen = executors.make(executor, workers)
-    release.check_folder(folder)
-    with ExitStack() as stack:
-        lock = folder.with_name(f".{folder.name}.lock")
-        stack.enter_context(
-            files.locked(lock, f"{folder}: another run is writing it; wait for it or name another --out")
-        )
+    with held_folder(out, recipe.title()) as folder:
         opened = open_tables(recipe.source, table=recipe.split.table, digests=store / "digests")
         release.check_replaceable(folder, facts_of(opened))
         nodes, final = _graph(recipe, opened)
@@ -127,11 +121,6 @@ def _check_shares(shares: dict[str, float]) -> None:
     if any(not 0 <= share <= 1 for share in shares.values()) or abs(sum(shares.values()) - 1) > _TOLERANCE:
         said = " + ".join(f"{name} {share:g}" for name, share in shares.items())
         raise RecipeError(f"{said} = {sum(shares.values()):g}: shares lie between 0 and 1 and add up to 1")
-
-
-def _folder(out: Path | None, title: str) -> Path:
-    folder = out or Path("outputs") / title / "0.0.0-draft"
-    return folder.resolve() if folder.name in ("", "..") else folder
 
 
 def _graph(recipe: SplitRecipe, opened: Opened) -> tuple[list[Node], dict[str, Input]]:
