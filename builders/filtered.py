@@ -12,10 +12,11 @@ from pydantic import ConfigDict, Field, model_validator
 from dsbuild import languages
 from dsbuild.builders.duplicates import DUPLICATE_OPTIONS, duplicate_nodes
 from dsbuild.builders.flat import FORMS, ID_COLUMNS, LANG_COLUMNS, FlatTable, open_flat
+from dsbuild.builders.opened import is_set
 from dsbuild.builders.source import Source, SourceFacts
 from dsbuild.builders.translated import ReleaseSection, SourceSection, own_name
 from dsbuild.errors import RecipeError, SourceError, UnknownName
-from dsbuild.filters import FILTERS, PAIRWISE, SCORERS, TABLE_FILTERS
+from dsbuild.filters import FILTERS, MENDERS, PAIRWISE, SCORERS, TABLE_FILTERS
 from dsbuild.filters.profiles import check_thresholds, profile, rules_digest, split_settings
 from dsbuild.filters.scorers import option_names, scorers_of
 from dsbuild.graph import Input, Node
@@ -119,25 +120,20 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
     for group in groups:
         if group not in FILTERS.names():
             raise UnknownName("filter", group, FILTERS.names())
+        if group in MENDERS.names():
+            raise RecipeError(
+                f"filter {group} mends the texts of a set that is translated; it scores none, so it cannot be among filters"
+            )
     if unused := sorted(set(recipe.groups) - set(groups)):
         raise RecipeError(
             f"{unused[0]}: set, but not among the filters ({', '.join(groups)}); add it: --set filters=[{','.join([*groups, unused[0]])}]"
         )
     kind = recipe.source.src.partition(":")[0]
-    flat = kind in FORMS and not _is_set(recipe)
+    flat = kind in FORMS and not is_set(recipe.source)
     prepared = _flat(recipe, chosen.table, tuple(groups), digests) if flat else _set(recipe, tuple(groups), digests)
     masked = any(node.name.startswith("mask.") for node in prepared.nodes)
     licensing.check(prepared.source_facts, {}, recipe.release.license, derived=masked)
     return prepared
-
-
-def _is_set(recipe: FilterRecipe) -> bool:
-    """Whether files are named that make a retrieval set: queries beside the corpus, or a folder with both tables."""
-    if "queries" in recipe.source.options:
-        return True
-    kind, _, name = recipe.source.src.partition(":")
-    folder = Path(name).expanduser()
-    return kind == "parquet" and folder.is_dir() and any(folder.glob("*corpus*")) and any(folder.glob("*quer*"))
 
 
 def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Path | None) -> PreparedFilter:
@@ -177,7 +173,9 @@ def _said_langs(recipe: FilterRecipe, kind: FlatTable, columns: set[str]) -> tup
             f"{recipe.source.src}: in what language are its texts? Say --lang CODE, "
             "or --lang auto to have them identified"
         )
-    parts = [part.strip() for part in said.split("-" if kind == "pairs" and said.count("-") == 1 else ",")]
+    # One code may have a dash itself: zh-Hans.
+    dashed = kind == "pairs" and said.count("-") == 1 and said not in languages.codes()
+    parts = [part.strip() for part in said.split("-" if dashed else ",")]
     if kind == "pairs" and len(parts) == 1:
         parts = parts * 2
     if len(parts) != len(wanted):

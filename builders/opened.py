@@ -114,12 +114,13 @@ def open_tables(
                 f"{path}: a release says its languages and columns itself and is read whole; leave --lang, --limit and source.* out"
             )
         return _release(Path(path).expanduser(), prefix)
-    if kind in FORMS and not _is_set(section):
+    if kind in FORMS and not is_set(section):
         return _flat(section, prefix, table, digests)
     return _items_of(section, prefix, digests) if texts_only else _set(section, prefix, digests)
 
 
-def _is_set(section: SourceSection) -> bool:
+def is_set(section: SourceSection) -> bool:
+    """Whether files are named that make a retrieval set: queries beside the corpus, or a folder with both tables."""
     if "queries" in section.options:
         return True
     kind, _, name = section.src.partition(":")

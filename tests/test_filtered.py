@@ -384,6 +384,7 @@ def test_filters_of_single_texts_look_at_both_sides_of_a_pair(tmp_path: Path) ->
     ("more", "words"),
     [
         (["--set", "filters=[bitext]"], "filter bitext compares the two texts of a pair"),
+        (["--set", "filters=[mojibake]"], "filter mojibake mends the texts of a set that is translated"),
         (["--profile", "pair", "--lang", "en,hi", "--set", "filters=[classifier]", "--set", "classifier.retain=0.5"], "a pair has two scores"),
     ],
 )  # fmt: skip
@@ -407,4 +408,16 @@ def test_rows_that_were_filtered_before_are_scored_anew(release: Path, tmp_path:
     assert "note: documents: --lang hi takes the place of column 'lang'" in err
     lost = rows(tmp_path / "out", "dropped/hi-documents-*")
     assert {row["doc_id"] for row in lost} == {"en0", "en1", "en2", "en3"}
-    assert {(row["lang"], row["language_label"], row["language_fit"], row["site"]) for row in lost} == {("hi", "en", 0.0, "a")}
+    assert {(row["lang"], row["language_label"], row["language_fit"], row["site"]) for row in lost} == {
+        ("hi", "en", 0.0, "a")
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "config"), [("en-hi", "en-hi"), ("en, hi", "en-hi"), ("zh-Hans", "zh-Hans-zh-Hans"), ("hi", "hi-hi")]
+)
+def test_languages_of_pairs(tmp_path: Path, said: str, config: str) -> None:
+    (tmp_path / "docs.jsonl").write_text(json.dumps({"id": "a", "src": EN[0], "tgt": HI[0]}) + "\n", "utf-8")
+    code, _, err = cli(*arguments(tmp_path, "--profile", "pair", "--lang", said, "--set", "filters=[exact]"))
+    assert code == 0, err
+    assert [row["pair_id"] for row in rows(tmp_path / "out", f"{config}-pairs/*")] == ["a"]
