@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -334,6 +336,7 @@ def print_found(output: Format, found: Any, show: Any) -> None:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
     else:
         show()
+    sys.stdout.flush()
 
 
 def main() -> NoReturn:
@@ -348,6 +351,13 @@ def main() -> NoReturn:
         sys.stdout.flush()
         print(f"dsbuild: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        # Files have a line of their own (`disk_error`): this is where standard output goes.
+        if debug or error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("dsbuild: standard output: disk full; free some space and run the same command again", file=sys.stderr)
+        raise SystemExit(2) from None
     except SystemExit as stop:
         # Typer turns Ctrl-C into this code and says nothing.
         if stop.code == _INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -30,14 +31,20 @@ MAX_WORDS = 1_000
 # twice (a setting of glibc; other allocators give large blocks back too), and its matrix is larger than anything else there.
 _MATRIX_BYTES = 34_000_000
 _ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# It does not notice a disk that is full: the size of its file is told by what is in the model.
 _TRAIN = """
-import json, sys
+import errno, json, os, sys
 import fasttext
 source, target, options = sys.argv[1:]
 try:
-    fasttext.train_supervised(input=source, verbose=0, **json.loads(options)).save_model(target)
+    model = fasttext.train_supervised(input=source, verbose=0, **json.loads(options))
+    model.save_model(target)
 except (ValueError, RuntimeError) as error:
     sys.exit(str(error))
+names = [*model.get_words(), *model.get_labels()]
+floats = model.get_dimension() * (len(names) + model.f.getArgs().bucket)
+if os.path.getsize(target) < 126 + sum(len(name.encode()) + 10 for name in names) + 4 * floats:
+    sys.exit(errno.ENOSPC)
 """
 # Words are looked for in this many characters: no 1,000 words need more, whatever stands between them, but junk.
 _MAX_CHARACTERS = 50_000
@@ -78,18 +85,23 @@ def fit(
     said = {**options, "seed": seed, "wordNgrams": word_ngrams, "dim": dim, "bucket": bucket, "minCount": 1}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.txt"
-        path.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        try:
+            path.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        except OSError as error:
+            raise files.disk_error(path, error) from error
 
         def write(temporary: Path) -> None:
+            temporary.touch()
             done = subprocess.run(
                 [sys.executable, "-c", _TRAIN, str(path), str(temporary), json.dumps(said)],
                 capture_output=True, text=True, check=False, env={**os.environ, **_ENVIRONMENT},
             )  # fmt: skip
+            if done.returncode == errno.ENOSPC:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
                 raise EngineError(f"{out.name}: fastText cannot train on {len(lines)} texts ({last})")
 
-        out.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(out, write)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dsbuild.errors import EngineError, RecipeError
+from dsbuild.errors import EngineError, RecipeError, StoreError
 from dsbuild.filters.fasttext_model import LABEL, MAX_WORDS, fit, is_held_out, label_names, load, probabilities, to_line
 
 pytest.importorskip("fasttext", reason="fastText is not installed")
@@ -68,6 +69,22 @@ def test_fit_and_load(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(EngineError, match="no such model file"):
         load(tmp_path)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(tmp_path: Path) -> None:
+    options = {"seed": 3, "word_ngrams": 2, "dim": 10, "bucket": 10, "epoch": 1, "lr": 0.5, "thread": 1}
+    out = tmp_path / "m.bin"
+    out.write_text("the model of before", "utf-8")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"m.bin: disk full"):
+            fit(rows(200), out, **options)  # type: ignore[arg-type]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [(path.name, path.read_text("utf-8")) for path in tmp_path.iterdir()] == [("m.bin", "the model of before")]
+    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+        fit(rows(200), out / "deep" / "m.bin", **options)  # type: ignore[arg-type]
 
 
 def test_refusals(tmp_path: Path) -> None:

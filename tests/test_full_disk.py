@@ -98,3 +98,14 @@ def test_a_journal_on_a_full_disk(tmp_path: Path) -> None:
         journal.add("second", "y")
     with Journal(path) as journal:
         assert list(journal.entries) == ["first", "second"]
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_standard_output_that_is_full(kind: str) -> None:
+    arguments = [sys.executable, "-m", "dsbuild", "list", "filters", "--format", kind]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "dsbuild: standard output: disk full; free some space and run the same command again\n",
+    )
