@@ -79,6 +79,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FOLDER",
         help="begin with the exported model in this folder and its pieces; layers beyond its own are added",
     )
+    parser.add_argument(
+        "--earlier", default="", metavar="TEXT", help="what the runs were that the first weights come from, for the card"
+    )
     parser.add_argument("--no-export", action="store_true")
     return parser.parse_args(argv)
 
@@ -145,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if any(size for key, size in prepared.sizes.items() if key.startswith(name))
         },
         "warm_start": options.warm_start is not None,
+        "earlier": options.earlier,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "log": trainer.log,
     }
