@@ -41,7 +41,7 @@ COLUMNS = {
     "loop": "share of the target that repeats what stands right before it, beyond the source's own share",
     "length_z": "log length ratio in standard deviations of the pair's prior; null when the source is empty",
     "length_ratio": "how many times longer or shorter than expected the target is, >= 1; null when the source is empty",
-    "number_mismatch": "share of the numbers of both sides without a partner of the same value; null without numbers",
+    "number_mismatch": "share of the numbers of both sides without a partner of the same value; null without numbers, or over 200,000 digits",
     "url_mismatch": "count of URLs and mail addresses on one side only",
     "terminal_mismatch": "bool: one side ends as a question and the other does not; null where a language writes no question mark",
     "name_share": "share of the source's names whose sound is found in the target; null without names, or for scripts without a key",
@@ -66,6 +66,8 @@ _ALPHABETIC = regex.compile(r"\p{L}[\p{L}\p{M}\u200c\u200d]*+")
 _SINGLE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])['‘][\p{L}\p{M}\p{N}][^'‘’]{0,200}+['’](?![\p{L}\p{M}])|''")
 _CLOSERS = " \t\r\n\u00a0\u200b\"'”’»›)]}）】」』》*"
 _MIN_COPY_WORDS = 4
+# Digits of a side beyond which its numbers are not read: tables of that size are no translation, and each number takes hundreds of bytes.
+MOST_DIGITS = 200_000
 # These write a question without a question mark, or end it with a full stop as well as with one.
 _NO_QUESTION_MARK = frozenset(["th", "lo", "ja", "zh-Hans", "zh-Hant", "yue", "bo", "dz", "km", "my", "shn"])
 _UNSPACED = frozenset(["Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"])
@@ -163,7 +165,8 @@ class BitextChecks:
 
     def _numbers(self, source: Letters, target: Letters) -> Floats:
         result = np.full(len(source), np.nan)
-        for index in np.flatnonzero(source.count(DIGIT) + target.count(DIGIT)).tolist():
+        digits = np.maximum(source.count(DIGIT), target.count(DIGIT))
+        for index in np.flatnonzero((digits > 0) & (digits <= MOST_DIGITS)).tolist():
             share = mismatch(numbers(source.texts[index], self.src.code), numbers(target.texts[index], self.tgt.code))
             if share is not None:
                 result[index] = share

@@ -46,7 +46,7 @@ class BitextPairs:
     """The columns of `COLUMNS`; see `dsbuild.filters.bitext` for each check."""
 
     name: ClassVar[str] = "bitext"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def score(self, a: pa.Array, b: pa.Array, lang_a: Sequence[str], lang_b: Sequence[str]) -> dict[str, pa.Array]:
         """Score each pair as a translation of `a` into `b`."""

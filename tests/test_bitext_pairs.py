@@ -87,3 +87,11 @@ def test_margin_is_what_the_formula_says() -> None:
     assert [row for row, value in enumerate(ratio_margin(sources, targets).to_pylist()) if value is None] == [3, 4]
     with pytest.raises(ValueError, match="same|shape|pairs"):
         ratio_margin(sources, targets[:5])
+
+
+@pytest.mark.parametrize(("unit", "read"), [("7 ", False), ("It is 7. ", True), ("a" * 80 + " ", True)])
+def test_long_sides_are_scored_but_for_tables_of_numbers(unit: str, read: bool) -> None:
+    sides = pa.array([unit * (450_000 // len(unit))]), pa.array([unit * (450_000 // len(unit)) + "9"])
+    found = BitextPairs().score(*sides, ["en"], ["de"])
+    assert (found["bitext_number_mismatch"][0].as_py() is not None) == read
+    assert all(len(column) == 1 for column in found.values())
