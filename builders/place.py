@@ -13,7 +13,7 @@ from dsbuild import files, release
 def held_folder(out: Path | None, title: str) -> Iterator[Path]:
     """The folder of a draft release, `outputs/<title>/0.0.0-draft` if none is named; a second run on it is refused meanwhile.
 
-    Raises `ReleaseError` for a folder that holds something else.
+    Raises `StoreError` for a folder that holds something else.
     """
     folder = out or Path("outputs") / title / "0.0.0-draft"
     if folder.name in ("", ".."):
