@@ -51,9 +51,11 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
         stage = deciding_stage(table, groups, recipe, values)
         share = manifest.get("findings", {}).get(f"retain.{table}")
         retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
+        copies, gone = (_told(folder, table, *by) for by in (("settle", "exact_duplicate"), ("cascade", "no_positive")))
         for lang in sorted(lang for lang, accounted in manifest["accounting"].items() if table in accounted):
             judged = [shard[stage.id_column] for shard in qrels.get(lang, ())] if evaluation else []
-            one = _Table(folder, lang, table, tuple(recipe.get("protected", ())), _ids(judged), lang in qrels)
+            protected = tuple(recipe.get("protected", ()))
+            one = _Table(folder, lang, table, protected, _ids(judged), lang in qrels, copies, gone)
             decided[lang, table], newly_unsearched = _again(one, stage, jaccard, retained)
             unsearched += newly_unsearched
     tables = []
@@ -144,7 +146,8 @@ def _jaccard(said: Any, recipe: Mapping[str, Any]) -> float | None:
 class _Table:
     """A table of a release.
 
-    protected: splits whose rows are never dropped; judged: ids that are not either; linked: whether judgements name its ids.
+    protected: splits whose rows are never dropped; judged: ids that are not either; linked: whether judgements name its ids; copies: ids
+    of exact duplicates; carried: of queries that were dropped with their last positive.
     """
 
     folder: Path
@@ -153,6 +156,8 @@ class _Table:
     protected: tuple[str, ...]
     judged: pa.Array
     linked: bool
+    copies: pa.Array
+    carried: pa.Array
 
     def shards(self) -> Iterator[tuple[pa.Table, bool, bool]]:
         """The kept rows, then the dropped ones; whether they were kept, and whether their split is protected."""
@@ -161,15 +166,16 @@ class _Table:
                 safe = kept and any(path.name.startswith(f"{split}-") for split in self.protected)
                 yield parquet.read(path), kept, safe
 
-    def told(self, stage: str, rule: str) -> pa.Array:
-        """The ids that a stage dropped by a rule."""
-        found = []
-        for shard in release.read_part(self.folder, "dropped/verdicts-", ["table", "id", "stage", "outcome", "rule"]):
-            wanted = {"table": self.table, "stage": stage, "outcome": "dropped", "rule": rule}
-            for column, value in wanted.items():
-                shard = shard.filter(pc.equal(shard[column], value))
-            found.append(shard["id"])
-        return _ids(found)
+
+def _told(folder: Path, table: str, stage: str, rule: str) -> pa.Array:
+    """The ids that a stage dropped from a table by a rule."""
+    found = []
+    for shard in release.read_part(folder, "dropped/verdicts-", ["table", "id", "stage", "outcome", "rule"]):
+        wanted = {"table": table, "stage": stage, "outcome": "dropped", "rule": rule}
+        for column, value in wanted.items():
+            shard = shard.filter(pc.equal(shard[column], value))
+        found.append(shard["id"])
+    return _ids(found)
 
 
 def _ids(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
@@ -182,18 +188,17 @@ def _again(
     """What would become of each row, and how many rows would be kept although no duplicates of them were looked for."""
     decided = Decided()
     unsearched = 0
-    copies, carried = table.told("settle", "exact_duplicate"), table.told("cascade", "no_positive")
     for rows, was_kept, safe in table.shards():
         keep, failed = stage.decide(rows, retained)
         ids = rows[stage.id_column]
         found = _mask(pc.is_valid(rows["duplicate_of"]))
-        exact = _mask(pc.is_in(ids, copies))
+        exact = _mask(pc.is_in(ids, table.copies))
         twin = found
         if jaccard is not None:
             twin = found & (exact | (pc.fill_null(rows["duplicate_jaccard"], 1.0).to_numpy() >= jaccard))
         stays = (keep | safe | _mask(pc.is_in(ids, table.judged))) & ~twin
         if not was_kept:
-            unsearched += int((stays & ~found & ~_mask(pc.is_in(ids, carried))).sum())
+            unsearched += int((stays & ~found & ~_mask(pc.is_in(ids, table.carried))).sum())
         decided.add(ids.to_pylist() if table.linked else [""] * len(ids), was_kept, stays.tolist())
         first: dict[int, str] = {}
         for one in failed:

@@ -116,7 +116,7 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
 
     check_thresholds(recipe.thresholds)
     chosen = profile(recipe.profile)
-    groups = recipe.filters if recipe.filters is not None else chosen.groups
+    groups = tuple(dict.fromkeys(recipe.filters if recipe.filters is not None else chosen.groups))
     for group in groups:
         if group not in FILTERS.names():
             raise UnknownName("filter", group, FILTERS.names())
@@ -130,7 +130,7 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
         )
     kind = recipe.source.src.partition(":")[0]
     flat = kind in FORMS and not is_set(recipe.source)
-    prepared = _flat(recipe, chosen.table, tuple(groups), digests) if flat else _set(recipe, tuple(groups), digests)
+    prepared = _flat(recipe, chosen.table, groups, digests) if flat else _set(recipe, groups, digests)
     masked = any(node.name.startswith("mask.") for node in prepared.nodes)
     licensing.check(prepared.source_facts, {}, recipe.release.license, derived=masked)
     return prepared

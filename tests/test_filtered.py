@@ -418,6 +418,19 @@ def test_rows_that_were_filtered_before_are_scored_anew(release: Path, tmp_path:
 )
 def test_languages_of_pairs(tmp_path: Path, said: str, config: str) -> None:
     (tmp_path / "docs.jsonl").write_text(json.dumps({"id": "a", "src": EN[0], "tgt": HI[0]}) + "\n", "utf-8")
-    code, _, err = cli(*arguments(tmp_path, "--profile", "pair", "--lang", said, "--set", "filters=[exact]"))
+    code, _, err = cli(
+        *arguments(tmp_path, "--profile", "pair", "--lang", said, "--set", "filters=[exact,length,length]")
+    )
     assert code == 0, err
     assert [row["pair_id"] for row in rows(tmp_path / "out", f"{config}-pairs/*")] == ["a"]
+
+
+def test_the_table_that_is_left_alone_is_in_the_release(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "set")
+    code, _, err = cli(
+        "filter", "--src", f"beir:{source}", "--profile", "sentence", "--lang", "en", "--set", "only=corpus", "--out", tmp_path / "out",
+        "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert code == 0, err
+    assert {row["query_id"] for row in rows(tmp_path / "out", "en-queries/*")} == set(QUERIES)
+    assert cli("verify", tmp_path / "out")[0] == 0
