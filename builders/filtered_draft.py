@@ -138,7 +138,6 @@ def _untouched_parts(prepared: PreparedFilter, progress: Progress) -> Iterator[r
     done = {stream.table for stream in prepared.streams}
     for table in ("corpus", "queries"):
         if table not in done:
-            rows = Rows([shard.path for shard in progress.shards(Input(prepared.qrels.node, table))])
             source = prepared.nodes[0].name if prepared.qrels.node == "sound" else prepared.qrels.node
             rows = Rows([shard.path for shard in progress.shards(Input(source, table))])
             yield from parts_of(rows, prepared.source_facts.lang, table, _canonical(table))

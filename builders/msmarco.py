@@ -32,7 +32,7 @@ def open_msmarco(opening: Opening) -> Source:
     """
     opening.no_columns()
     if opening.lang not in (None, "en"):
-        raise SourceError(f"{opening.spec}: MS MARCO is English; leave out --src-lang {opening.lang}")
+        raise SourceError(f"{opening.spec}: MS MARCO is English; leave out the language {opening.lang!r}")
     if not opening.path:
         return _remote(opening)
     opening.only_options()

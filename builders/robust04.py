@@ -74,7 +74,7 @@ class Robust04Source(FileSource):
         opening.only_options("topics", "query_field", "layout")
         opening.no_columns()
         if opening.lang not in (None, "en"):
-            raise SourceError(f"{opening.spec}: Robust04 is English; leave out --src-lang {opening.lang}")
+            raise SourceError(f"{opening.spec}: Robust04 is English; leave out the language {opening.lang!r}")
         folder = opening.folder()
         self.query_field = opening.options.get("query_field", "title")
         if self.query_field not in _FIELDS:

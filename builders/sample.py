@@ -18,7 +18,7 @@ def open_sample(opening: Opening, folder: Path = FOLDER) -> FileSource:
     opening.only_options()
     opening.no_columns()
     if opening.lang not in (None, "en"):
-        raise SourceError(f"{opening.spec}: the sample is English; leave out --src-lang {opening.lang}")
+        raise SourceError(f"{opening.spec}: the sample is English; leave out the language {opening.lang!r}")
     layout = Layout(
         folder,
         (table_file("corpus", folder / "sample_corpus.jsonl", {}),),

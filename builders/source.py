@@ -193,7 +193,9 @@ def stated_lang(spec: str, said: str | None, *known: str | None) -> str:
     """
     lang = said or next((one for one in known if one), None)
     if not lang:
-        raise SourceError(f"{spec}: its language is not known; say it, for example --src-lang en")
+        raise SourceError(
+            f"{spec}: its language is not known; say it, for example --lang en (dsbuild translate: --src-lang en)"
+        )
     return languages.get(lang).code
 
 

@@ -82,7 +82,9 @@ def open_parquet(opening: Opening) -> FileSource:
     prefix = ""
     if langs and not _parquet_files(folder, "corpus"):
         if opening.lang is None and len(langs) > 1:
-            raise SourceError(f"{opening.spec}: it holds {', '.join(langs)}; say which to read: --src-lang {langs[0]}")
+            raise SourceError(
+                f"{opening.spec}: it holds {', '.join(langs)}; say which to read: --lang {langs[0]} (translate: --src-lang)"
+            )
         lang = opening.lang or langs[0]
         if lang not in langs:
             raise SourceError(f"{opening.spec}: no {lang}-corpus in it; it holds {', '.join(langs)}")

@@ -33,9 +33,11 @@ def merits(policy: Policy, data: Bytes, offsets: Offsets, scores: Any = None) ->
         return lengths(data, offsets).astype(np.float64)
     if scores is None:
         raise RecipeError(
-            "the keeper policy is best, but there is no score column; name one or choose longest or earliest"
+            "the keeper policy is best, but there is no score column; name one, such as --set exact.score=COLUMN, or choose longest or earliest"
         )
     column = scores if isinstance(scores, pa.Array | pa.ChunkedArray) else pa.array(scores)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
+        raise RecipeError(f"the score column of the keeper policy best holds {column.type}: a score is a number")
     found = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     return np.where(np.isnan(found), -np.inf, found)
 

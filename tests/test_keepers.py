@@ -70,3 +70,5 @@ def test_merits() -> None:
     assert merits("best", data, offsets, pa.array([0.5, None, 2])).tolist() == [0.5, -np.inf, 2]
     with pytest.raises(RecipeError, match="score column"):
         merits("best", data, offsets)
+    with pytest.raises(RecipeError, match="holds string: a score is a number"):
+        merits("best", data, offsets, pa.array(["a", "b", "c"]))
