@@ -136,7 +136,12 @@ def calibrate(
 @app.command("train-classifier")
 def train_classifier(
     positives: Annotated[
-        str, typer.Option("--positives", metavar="KIND:PATH", help="Texts of the kind that is wanted: jsonl:FILE, tsv:FILE, parquet:DIR.")
+        str,
+        typer.Option(
+            "--positives",
+            metavar="KIND:PATH",
+            help="Texts of the kind that is wanted: jsonl:FILE, tsv:FILE, parquet:DIR.",
+        ),
     ],
     negatives: Annotated[
         str, typer.Option("--negatives", metavar="KIND:PATH", help="A sample of the texts that will be filtered.")

@@ -10,9 +10,13 @@ from dsbuild.filters import FILTERS, profiles
 from dsbuild.filters.profiles import group_rules, profile, profile_names, rules_for, split_settings
 
 
-def found(key: str, profile_name: str = "document", lang: str = "en", thresholds: str = "default", **said: float) -> tuple[float | None, str]:
+def found(
+    key: str, profile_name: str = "document", lang: str = "en", thresholds: str = "default", **said: float
+) -> tuple[float | None, str]:
     group, name = key.split(".")
-    rules = {rule.name: rule for rule in rules_for([group], profile_name, lang, {group: said} if said else {}, thresholds)}
+    rules = {
+        rule.name: rule for rule in rules_for([group], profile_name, lang, {group: said} if said else {}, thresholds)
+    }
     wanted = next(one.rule.name for one in group_rules(group) if one.rule.key == name)
     return (rules[wanted].value, rules[wanted].source) if wanted in rules else (None, "off")
 
@@ -49,7 +53,10 @@ def test_precedence_of_thresholds() -> None:
     value, source = found("gopher.max_mean_word_length", lang="ta", thresholds="fineweb2")
     assert source.startswith("fineweb2:tam_Taml")
     assert value != found("gopher.max_mean_word_length", lang="ta")[0]
-    assert found("gopher.max_mean_word_length", lang="ta", thresholds="fineweb2", max_mean_word_length=3) == (3.0, "user")
+    assert found("gopher.max_mean_word_length", lang="ta", thresholds="fineweb2", max_mean_word_length=3) == (
+        3.0,
+        "user",
+    )
 
 
 def test_a_rule_that_is_off_stays_off_until_it_is_set() -> None:
@@ -58,7 +65,10 @@ def test_a_rule_that_is_off_stays_off_until_it_is_set() -> None:
 
 
 def test_settings_are_options_or_thresholds_or_wrong() -> None:
-    assert split_settings("gopher", {"min_words": 3, "variant": "peer"}, ["variant"]) == ({"variant": "peer"}, {"min_words": 3})
+    assert split_settings("gopher", {"min_words": 3, "variant": "peer"}, ["variant"]) == (
+        {"variant": "peer"},
+        {"min_words": 3},
+    )
     with pytest.raises(UnknownName, match=r"Did you mean 'gopher\.min_words'"):
         split_settings("gopher", {"min_word": 3}, ["variant"])
     with pytest.raises(RecipeError, match="is a number"):

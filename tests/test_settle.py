@@ -15,7 +15,9 @@ ROWS = pa.table({"doc_id": ["a", "b", "c", "d"], "lang": ["en"] * 4, "fate": ["k
 
 def found(*rows: tuple[int, str, str, str, float]) -> pa.Table:
     keys = ("row", "id", "keeper", "kind", "jaccard")
-    return pa.Table.from_pylist([{"table": "", "keeper_table": "", **dict(zip(keys, row, strict=True))} for row in rows], DUPLICATES)
+    return pa.Table.from_pylist(
+        [{"table": "", "keeper_table": "", **dict(zip(keys, row, strict=True))} for row in rows], DUPLICATES
+    )
 
 
 def test_duplicates_are_dropped_with_their_keeper_and_counted_once() -> None:

@@ -435,7 +435,9 @@ def test_a_recipe_runs_as_the_command_does(tmp_path: Path) -> None:
 
     source = write_set(tmp_path / "set", qrels={"train": [("q1", "d1", 1)]})
     (tmp_path / "split.yaml").write_text(
-        f"build: split\nsource: {{src: 'beir:{source}', lang: en}}\nshares: {{train: 0.5, dev: 0.25, test: 0.25}}\nsplit: {{official: ignore}}\n", "utf-8"
+        f"build: split\nsource: {{src: 'beir:{source}', lang: en}}\nshares: {{train: 0.5, dev: 0.25, test: 0.25}}\n"
+        "split: {official: ignore}\n",
+        "utf-8",
     )
     store = tmp_path / "store"
     assert cli("plan", tmp_path / "split.yaml", "--store", store)[0] == 0

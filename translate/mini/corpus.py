@@ -66,7 +66,8 @@ def read_handwritten(folder: Path = HERE) -> tuple[list[Group], list[Group]]:
     files, stay comparable with the first model's.
     """
     by_file = {
-        path.stem.rpartition("-")[2]: list(read_table(path, "hand")) for path in sorted(folder.glob("handwritten-*.tsv"))
+        path.stem.rpartition("-")[2]: list(read_table(path, "hand"))
+        for path in sorted(folder.glob("handwritten-*.tsv"))
     }
     measuring = [group for name in MEASURED_FILES for group in by_file.get(name, ())]
     ordered = sorted(measuring, key=lambda group: digest(group.en))

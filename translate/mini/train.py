@@ -69,7 +69,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--every", type=float, default=150, help="seconds between looks at the held-out loss")
     parser.add_argument(
-        "--patience", type=int, default=6, help="looks without a better held-out loss before stopping; 0: never, keep the last weights"
+        "--patience",
+        type=int,
+        default=6,
+        help="looks without a better held-out loss before stopping; 0: never, keep the last weights",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument(
@@ -80,7 +83,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="begin with the exported model in this folder and its pieces; layers beyond its own are added",
     )
     parser.add_argument(
-        "--earlier", default="", metavar="TEXT", help="what the runs were that the first weights come from, for the card"
+        "--earlier",
+        default="",
+        metavar="TEXT",
+        help="what the runs were that the first weights come from, for the card",
     )
     parser.add_argument("--no-export", action="store_true")
     return parser.parse_args(argv)
