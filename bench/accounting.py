@@ -26,61 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _BLOCK = 500_000
-_WORDS = np.array(
-    [
-        "how",
-        "long",
-        "does",
-        "it",
-        "take",
-        "to",
-        "boil",
-        "rice",
-        "what",
-        "is",
-        "the",
-        "height",
-        "of",
-        "mount",
-        "river",
-        "bank",
-        "loan",
-        "rate",
-        "in",
-        "india",
-        "train",
-        "time",
-        "from",
-        "city",
-        "to",
-        "sea",
-        "why",
-        "do",
-        "leaves",
-        "fall",
-        "when",
-        "was",
-        "first",
-        "book",
-        "price",
-        "gold",
-        "today",
-        "best",
-        "way",
-        "clean",
-        "silver",
-        "cure",
-        "cold",
-        "cough",
-        "child",
-        "sleep",
-        "hours",
-        "need",
-        "water",
-        "plants",
-    ],
-    object,
+_QUESTIONS = (
+    "how long does it take to boil rice what is the height of mount river bank loan rate in india train time from city to sea why do "
+    "leaves fall when was first book price gold today best way clean silver cure cold cough child sleep hours need water plants"
 )
+_WORDS = np.array(_QUESTIONS.split(), object)
 
 
 def write_rows(folder: Path, n_rows: int) -> None:
