@@ -186,7 +186,8 @@ def _by_row(block: Block) -> list[pa.Field]:
 def _kind(value: Any) -> pa.DataType | None:
     """The Arrow type of a value of JSON; None where none holds it."""
     try:
-        return pa.array([value]).type
+        # What is beyond a float is read as infinite.
+        return None if value in (float("inf"), float("-inf")) else pa.array([value]).type
     except (OverflowError, pa.ArrowException):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 from enum import StrEnum
@@ -333,10 +334,19 @@ def models_convert(
 def print_found(output: Format, found: Any, show: Any) -> None:
     """Print a result: for people by `show`, or as one JSON document."""
     if output is Format.json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1, default=str))
+        typer.echo(json.dumps(_finite(found), ensure_ascii=False, indent=1, default=str))
     else:
         show()
     sys.stdout.flush()
+
+
+def _finite(found: Any) -> Any:
+    """The same without NaN and infinities, which JSON does not have: null."""
+    if isinstance(found, dict):
+        return {key: _finite(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def main() -> NoReturn:

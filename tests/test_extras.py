@@ -12,6 +12,7 @@ import pytest
 
 from dsbuild.builders.flat import open_flat
 from dsbuild.errors import SourceError
+from tests.small_set import cli
 
 
 def read(spec: str) -> list[dict[str, Any]]:
@@ -88,3 +89,20 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("\n", "utf-8")
     with pytest.raises(SourceError, match="no rows"):
         read(f"{name[2:]}:{tmp_path / name}")
+
+
+def test_numbers_beyond_a_float_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "x", "n": 1e999}\n{"id": "b", "text": "y", "n": 0.5}\n', "utf-8")
+    assert [row["n"] for row in read(f"jsonl:{path}")] == ["Infinity", "0.5"]
+
+
+def test_json_for_programs_has_no_nan(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "A text about the harbour.", "n": NaN}\n', "utf-8")
+    cli("filter", "--src", f"jsonl:{path}", "--profile", "sentence", "--lang", "en", "--set", "filters=[exact]", "--out", tmp_path / "out",
+        "--store", tmp_path / "store")  # fmt: skip
+    code, out, err = cli("explain", tmp_path / "out", "--id", "a", "--format", "json")
+    assert code == 0, err
+    assert '"n": null' in out
+    assert "NaN" not in out
