@@ -114,7 +114,16 @@ class JsonExtras:
                 yield one
 
     def of(self, block: Block, n_rows: int) -> Mapping[str, pa.Array]:
-        """The further columns of a block's rows."""
+        """The further columns of a block's rows; a `SourceError` where they cannot be read, such as half a surrogate pair."""
+        try:
+            return self._of(block, n_rows)
+        except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise SourceError(
+                f"{block.path}: a further column in the lines from {block.first_line} on cannot be read ({reason}); mend that line"
+            ) from None
+
+    def _of(self, block: Block, n_rows: int) -> Mapping[str, pa.Array]:
         if not self.schema.names:
             return {}
         rows = (
@@ -188,6 +197,9 @@ def _kind(value: Any) -> pa.DataType | None:
     try:
         # What is beyond a float is read as infinite.
         return None if value in (float("inf"), float("-inf")) else pa.array([value]).type
+    except UnicodeEncodeError:
+        # Half a surrogate pair: the reader of the rows says where.
+        return pa.string()
     except (OverflowError, pa.ArrowException):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,19 @@ def test_json_for_programs_has_no_nan(tmp_path: Path) -> None:
     assert code == 0, err
     assert '"n": null' in out
     assert "NaN" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (r'{"id": "a", "text": "\ud800"}', "a.jsonl:1: id 'a': half a surrogate pair in 'text'"),
+        (
+            r'{"id": "a", "text": "x", "site": "\ud800"}',
+            "a.jsonl: a further column in the lines from 1 on cannot be read",
+        ),
+    ],
+)
+def test_half_a_surrogate_pair_is_one_line(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "a.jsonl").write_text(line + "\n", "utf-8")
+    with pytest.raises(SourceError, match=re.escape(words)):
+        read(f"jsonl:{tmp_path / 'a.jsonl'}")
