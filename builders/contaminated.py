@@ -112,6 +112,7 @@ def run_check(
         release.check_replaceable(folder, facts_of(opened))
         nodes, final = _graph(recipe, opened, digests)
         progress = run.run(nodes, Store(store), recipe.title(), chosen, reporter)
+        _refuse_nothing(opened, progress)
         shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
         shown["against"] = [_public(one) for one in recipe.against]
         draft = Draft(shown, recipe.title(), opened, nodes, final, progress)
@@ -135,6 +136,16 @@ def run_check(
         "release": str(folder), "policy": recipe.policy, "sets": sets, "languages": tables, "contaminated": found["contaminated"],
         "notes": manifest["notes"], "examples": found["examples"],
     }  # fmt: skip
+
+
+def _refuse_nothing(opened: Opened, progress: Progress) -> None:
+    """Refuse a release without any row."""
+    total = sum((run.total(progress.done.get(f"settle.{one.key}", ())) for one in opened.texts()), Counts())
+    if total.n_in and not total.kept:
+        raise RecipeError(
+            f"every one of the {total.n_in:,} rows overlaps with an evaluation set and would be dropped; "
+            "look at them with --policy flag, or set a higher contamination.min_coverage"
+        )
 
 
 def threshold(section: ContaminationSection) -> tuple[float, str]:

@@ -153,7 +153,9 @@ def view(connection: DuckDBPyConnection, table: str, paths: Sequence[Path]) -> i
 def refuse_repeated(connection: DuckDBPyConnection, table: str, column: str) -> None:
     """`SourceError` for the first id of a view that stands in two rows."""
     # In two steps: counting ids spills to disk when there are many, collecting their places does not.
-    connection.execute(f"CREATE TEMP TABLE twice AS SELECT {column} AS again FROM {table} GROUP BY 1 HAVING count(*) > 1")
+    connection.execute(
+        f"CREATE TEMP TABLE twice AS SELECT {column} AS again FROM {table} GROUP BY 1 HAVING count(*) > 1"
+    )
     repeated = f"SELECT again AS id, min(n, 2) AS places FROM {table} JOIN twice ON {column} = again GROUP BY 1"
     found = f"SELECT count(*) OVER (), id, places FROM ({repeated}) ORDER BY places[2] LIMIT 1"
     row = connection.execute(found).fetchone()

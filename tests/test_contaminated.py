@@ -227,7 +227,14 @@ def test_a_retrieval_set_against_another_takes_judgements_along(tmp_path: Path) 
     assert code == 0, out + err
     # Against itself, no judgement is left, and each is accounted for.
     mine = f"beir:{tmp_path / 'mine'}"
-    check(mine, [mine], lang="en", settings=["contamination.min_coverage=0.01"], out=tmp_path / "none", store=tmp_path / "store")
+    check(
+        mine,
+        [mine],
+        lang="en",
+        settings=["contamination.min_coverage=0.01"],
+        out=tmp_path / "none",
+        store=tmp_path / "store",
+    )
     assert read_manifest(tmp_path / "none")["accounting"]["en"]["qrels"]["orphaned"] == 3
     only = ["contamination.tables=[queries]"]
     check(
@@ -336,3 +343,24 @@ def test_several_sets_after_one_option(folder: Path, tmp_path: Path) -> None:
     found = json.loads(out)
     assert {name: one["found"] for name, one in found["sets"].items()} == {"eval": 5, "other": 1}
     assert found["languages"]["en"]["documents"] == {"in": 8, "kept": 8, "repaired": 0, "dropped": 0}
+
+
+def test_a_release_without_a_row_is_refused(tmp_path: Path) -> None:
+    from tests.small_set import cli
+
+    line = '{"id": "a", "text": "The ferry leaves the harbour at noon and comes back when the evening tide has turned again."}\n'
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(line, "utf-8")
+    arguments = [
+        "contamination",
+        "--src",
+        f"jsonl:{tmp_path / 'train.jsonl'}",
+        "--lang",
+        "en",
+        "--against",
+        tmp_path / "test.jsonl",
+    ]
+    code, _, err = cli(*arguments, "--out", tmp_path / "out", "--store", tmp_path / "store")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--policy flag" in err
+    assert cli(*arguments, "--policy", "flag", "--out", tmp_path / "out", "--store", tmp_path / "store")[0] == 0

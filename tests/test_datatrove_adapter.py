@@ -252,7 +252,7 @@ def step(**options: Any) -> Any:
 
 def test_scores_and_failed_rules_are_in_the_metadata() -> None:
     batch = documents()
-    assert step().filter_batch(batch) == [True, (False, "length.empty"), (False, "length.few_letters"), True, True]
+    assert step().filter_batch(batch) == [True, (False, "length.too_short"), (False, "length.few_letters"), True, True]
     assert [one.metadata["lang"] for one in batch] == ["en", "en", "und", "hi", "und"]
     for one in batch:
         letters = sum(letter.isalpha() or letter in "ािीेंैो्ौूँ़" for letter in one.text)
@@ -276,7 +276,7 @@ def test_batches_and_single_documents_agree() -> None:
 
 def test_settings_and_languages() -> None:
     batch = documents()
-    assert step(settings={"length": {"min_letters": 90}}).filter_batch(batch[:1]) == [(False, "length.empty")]
+    assert step(settings={"length": {"min_letters": 90}}).filter_batch(batch[:1]) == [(False, "length.too_short")]
     assert batch[0].metadata["failed_rules"][0]["source"] == "user"
     batch = documents()
     step(lang="auto", filters=["language"]).filter_batch(batch)
@@ -353,7 +353,7 @@ def test_in_a_pipeline_with_an_exclusion_writer(tmp_path: Path) -> None:
     kept, removed = read("kept"), read("removed")
     # Counted here without dsbuild: the sentences with hardly a letter, and those that are nearly all digits.
     bad = Counter(
-        "length.empty" if text == "!!" else "length.few_letters"
+        "length.too_short" if text == "!!" else "length.few_letters"
         for text in sentences
         if text == "!!" or text[0].isdigit()
     )
@@ -364,5 +364,5 @@ def test_in_a_pipeline_with_an_exclusion_writer(tmp_path: Path) -> None:
     assert all(one["metadata"]["length_letters"] > 20 for one in kept)
     stats = json.loads((tmp_path / "logs" / "stats.json").read_text("utf-8"))
     (own,) = [one["stats"] for one in stats if "dsbuild" in one["name"]]
-    wanted = {"total": 40, "forwarded": 20, "dropped": 20, "dropped_length.empty": 10, "dropped_length.few_letters": 10}
+    wanted = {"total": 40, "forwarded": 20, "dropped": 20, "dropped_length.too_short": 10, "dropped_length.few_letters": 10}
     assert {name: own[name] for name in wanted} == wanted

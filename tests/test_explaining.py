@@ -165,7 +165,7 @@ def test_a_filtered_row(documents: Path) -> None:
     assert one(out, "en0")["absorbed"] == ["twin"]
     lost = stages(one(out, "digits"))
     assert "sign.documents" not in lost
-    assert lost["decide.documents"]["verdicts"][0]["rule"] == "length.empty"
+    assert lost["decide.documents"]["verdicts"][0]["rule"] == "length.too_short"
     assert "stands for its duplicates near" in cli("explain", out, "--id", "en1")[1]
 
 

@@ -89,7 +89,7 @@ def test_every_dropped_row_has_its_rules(release: Path) -> None:
         assert row["threshold_source"]
         by_row.setdefault(row["id"], Counter())[row["rule"]] += 1
     assert set(by_row) == {"twin", "near", "digits", "blank"}
-    assert {"length.empty", "length.many_digits"} <= set(by_row["digits"])
+    assert {"length.too_short", "length.many_digits"} <= set(by_row["digits"])
 
 
 def test_a_release_is_in_order_and_opens(release: Path) -> None:
@@ -186,7 +186,7 @@ def test_what_if_decides_again_from_stored_scores(release: Path) -> None:
         (["--set", "filters=[classifier]"], "classifier: needs model; say --set classifier.model="),
         (
             ["--set", "length.min_letters=100000"],
-            "every one of the 10 rows would be dropped, 10 of them first by length.empty",
+            "every one of the 10 rows would be dropped, 10 of them first by length.too_short",
         ),
     ],
 )
@@ -374,7 +374,7 @@ def test_filters_of_single_texts_look_at_both_sides_of_a_pair(tmp_path: Path) ->
     assert (kept["good"]["language_label_a"], kept["good"]["language_label_b"]) == ("en", "hi")
     assert kept["good"]["gopher_words_a"] > 0 < kept["good"]["gopher_words_b"]
     dropped = [row for row in rows(tmp_path / "out", "dropped/verdicts-*") if row["outcome"] == "dropped"]
-    assert {(row["id"], row["rule"]) for row in dropped} == {("short", "length.empty_b")}
+    assert {(row["id"], row["rule"]) for row in dropped} == {("short", "length.too_short_b")}
     code, out, err = cli("what-if", tmp_path / "out", "--set", "length.min_letters=1", "--format", "json")
     assert (code, json.loads(out)["tables"][0]["kept_then"]) == (0, 3), err
     assert cli(*arguments(tmp_path, *more, *gopher, "--dry-run", out="dry"))[0] == 0
