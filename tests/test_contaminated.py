@@ -231,7 +231,7 @@ def test_a_retrieval_set_against_another_takes_judgements_along(tmp_path: Path) 
         mine,
         [mine],
         lang="en",
-        settings=["contamination.min_coverage=0.01"],
+        settings=["contamination.min_coverage=0.01", "contamination.tables=[corpus]"],
         out=tmp_path / "none",
         store=tmp_path / "store",
     )
