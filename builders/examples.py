@@ -54,9 +54,11 @@ def _sources(folder: Path, src: str, keys: set[tuple[str, str]]) -> dict[tuple[s
         missing = {row_id for name, row_id in keys if name == table}
         for path in release.part_files(folder, f"{src}-{table}/"):
             with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups if missing else 0):
+                for group in range(file.num_row_groups):
+                    if not missing:
+                        break
                     ids = file.read_row_group(group, [ID_COLUMNS[table]])[0]
-                    places = pc.indices_nonzero(pc.is_in(ids, pa.array(sorted(missing))))
+                    places = pc.indices_nonzero(pc.is_in(ids, pa.array(sorted(missing), pa.string())))
                     if not len(places):
                         continue
                     said = file.read_row_group(group, ["text"])["text"].take(places).to_pylist()
