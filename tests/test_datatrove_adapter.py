@@ -364,5 +364,11 @@ def test_in_a_pipeline_with_an_exclusion_writer(tmp_path: Path) -> None:
     assert all(one["metadata"]["length_letters"] > 20 for one in kept)
     stats = json.loads((tmp_path / "logs" / "stats.json").read_text("utf-8"))
     (own,) = [one["stats"] for one in stats if "dsbuild" in one["name"]]
-    wanted = {"total": 40, "forwarded": 20, "dropped": 20, "dropped_length.too_short": 10, "dropped_length.few_letters": 10}
+    wanted = {
+        "total": 40,
+        "forwarded": 20,
+        "dropped": 20,
+        "dropped_length.too_short": 10,
+        "dropped_length.few_letters": 10,
+    }
     assert {name: own[name] for name in wanted} == wanted
