@@ -92,6 +92,9 @@ class JsonExtras:
         for name, kind in types.items():
             if pa.types.is_temporal(kind) or pa.types.is_null(kind):
                 types[name] = pa.string()
+            elif "struct<>" in str(kind):
+                # An object without a key (`"metadata": {}`, as BEIR writes it) has no form in Parquet.
+                mixed.add(name)
         self.as_json = frozenset(mixed)
         self.schema = pa.schema([(name, pa.string() if name in mixed else kind) for name, kind in types.items()])
 

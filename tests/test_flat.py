@@ -144,3 +144,12 @@ def test_whether_the_first_line_names_columns_enters_the_key(tmp_path: Path) -> 
     assert parameters(stages[0]) != parameters(stages[1])
     counts = [sum(shard.table.num_rows for shard in stage.run({}, None).outputs["out"]) for stage in stages]  # type: ignore[arg-type]
     assert counts == [1, 2]
+
+
+def test_objects_without_a_key_are_kept_as_json(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "a.jsonl", {"id": "a", "text": "one", "metadata": {}}, {"id": "b", "text": "two", "metadata": {}}
+    )
+    (rows,) = open_flat(f"jsonl:{path}", "documents").read()
+    assert rows["metadata"].to_pylist() == ["{}", "{}"]
+    pq.write_table(rows, tmp_path / "a.parquet")
