@@ -19,3 +19,19 @@ SOURCES = Registry(
         "parquet": "dsbuild.builders.tabular:open_parquet",
     },
 )
+
+# `--rule NAME`: how hard negatives are chosen among candidates.
+RULES = Registry(
+    "rule",
+    {
+        "naive": "dsbuild.builders.rule_ranks:Naive",
+        "random": "dsbuild.builders.rule_ranks:RandomInWindow",
+        "shifted": "dsbuild.builders.rule_ranks:Shifted",
+        "absolute": "dsbuild.builders.rule_scores:Absolute",
+        "marginpos": "dsbuild.builders.rule_scores:MarginPos",
+        "percpos": "dsbuild.builders.rule_scores:PercPos",
+        "simans": "dsbuild.builders.rule_scores:SimANS",
+        "agreement": "dsbuild.builders.rule_agreement:Agreement",
+        "calibrated": "dsbuild.builders.calibrated_rule:Calibrated",
+    },
+)
