@@ -66,6 +66,8 @@ def wanted(
         raise ReleaseError("--reason: say why the version is smaller than the change")
     if answers is not None and not answers.is_file():
         raise ReleaseError(f"--answers {answers}: no such file")
+    if license is not None and (not license.strip() or not license.isprintable()):
+        raise ReleaseError(f"--license {license!r}: one line that names the licence, such as cc-by-4.0")
     said = " ".join(reason.split()) if reason is not None else None
     return Wanted(check_name(name), parse(version), license, said, date, answers, strict)
 

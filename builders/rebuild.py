@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dsbuild import release, run
+from dsbuild import files, release, run
 from dsbuild.builders import build
 from dsbuild.builders.cut import ANSWERS, cut, wanted
 from dsbuild.errors import ReleaseError, SourceError
@@ -60,12 +60,23 @@ def _room(out: Path | None, store: Path) -> Iterator[Path]:
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ReleaseError(f"{out}: is not an empty folder; name another --out")
-        out.mkdir(parents=True, exist_ok=True)
+        _make(out)
         yield out
         return
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="rebuild-", dir=store) as folder:
+    _make(store)
+    try:
+        room = tempfile.TemporaryDirectory(prefix="rebuild-", dir=store)
+    except OSError as error:
+        raise files.disk_error(store, error) from error
+    with room as folder:
         yield Path(folder)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.disk_error(folder, error) from error
 
 
 def _different(old: Mapping[str, Any], new: Mapping[str, Any], ending: str) -> list[str]:

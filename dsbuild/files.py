@@ -38,6 +38,10 @@ def disk_error(path: Path, error: OSError) -> StoreError:
         return StoreError(f"{path}: disk full; free some space and run the same command again: finished units are kept")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return StoreError(f"{path}: cannot write: a file stands where a folder is needed; name another place")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreError(
+            f"{path}: cannot write: {error.strerror}; see that the folder can be written, or name another"
+        )
     return StoreError(f"{path}: cannot write: {error.strerror or error}")
 
 

@@ -253,7 +253,8 @@ class Hub:
             text = f"{self.repository}: the Hub would not {what} ({status}: {reason}){_ADVICE.get(status, '')}"
             return HubError(self._clean(text), status, absent=absent)
         lines = " ".join(str(inner).split()) or type(inner).__name__
-        return HubError(self._clean(f"{self.repository}: the Hub at {self.endpoint} did not {what} ({lines})"))
+        said = f"{self.repository}: the Hub at {self.endpoint} did not {what} ({lines})"
+        return HubError(self._clean(f"{said}; check the address and the network, and run the same command again"))
 
     def _clean(self, text: str) -> str:
         return text.replace(self.token, "***") if self.token else text

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,11 @@ from dsbuild.errors import ReleaseError, StoreError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# What every manifest has; one without was cut off, or is the file of something else.
+_SHAPE: Mapping[str, type] = {
+    "name": str, "version": str, "dsbuild": str, "files": list, "configs": dict, "source": dict, "recipe": dict, "engines": dict,
+    "accounting": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,17 +162,37 @@ def _exchange(partial: Path, out: Path) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a release folder; `ReleaseError` if it is not one."""
+    """The manifest of a release folder; `ReleaseError` if it is not one, or not a whole one."""
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        manifest: Any = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ReleaseError(f"{folder}: no {MANIFEST}, so this is not a (complete) release folder") from None
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{path}: damaged ({error})") from error
-    if manifest.get("format") != FORMAT:
-        raise ReleaseError(f"{folder}: a release of format {manifest.get('format')}, this version reads {FORMAT}")
-    return manifest
+    said = manifest.get("format") if isinstance(manifest, dict) else None
+    if said != FORMAT:
+        raise ReleaseError(f"{folder}: a release of format {said}, this version reads {FORMAT}")
+    if wrong := _misshapen(manifest):
+        raise ReleaseError(f"{path}: damaged ({wrong}); build the release again, or fetch it again")
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _misshapen(manifest: Mapping[str, Any]) -> str | None:
+    """What keeps a manifest from being read: a part that is missing, or a path that leads out of the folder."""
+    for name, kind in _SHAPE.items():
+        if not isinstance(manifest.get(name), kind):
+            return f"{name} is missing or of the wrong kind"
+    for entry in manifest["files"]:
+        if not isinstance(entry, dict) or not all(
+            isinstance(entry.get(key), kind) for key, kind in (("path", str), ("size_bytes", int), ("sha256", str))
+        ):
+            return "an entry of files has no path, size_bytes or sha256"
+        path = PurePosixPath(entry["path"])
+        if path.is_absolute() or ".." in path.parts:
+            return f"files: {entry['path']!r} is not a path inside the folder"
+    return None
 
 
 def damaged(folder: Path, manifest: Mapping[str, Any], *, deep: bool) -> list[str]:

@@ -229,6 +229,12 @@ def test_a_full_disk_and_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.
         make(draft, "1.0.0", tmp_path / "file/set")
 
 
+@pytest.mark.parametrize("said", ["", " ", "mit\nname: x", "mit\u2028"])
+def test_a_licence_is_one_line(said: str) -> None:
+    with pytest.raises(ReleaseError, match="one line that names the licence"):
+        cut.wanted("made", "1.0.0", license=said)
+
+
 def test_killed_just_before_the_end_and_run_again(tmp_path: Path) -> None:
     write_docs(tmp_path / "draft", DOCS)
     program = (

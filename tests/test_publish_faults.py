@@ -217,3 +217,4 @@ def test_no_answer_is_one_line(hub, first, waits):
     with pytest.raises(HubError, match=f"the Hub at {url} did not list its revisions") as caught:
         publish(first, NAME, endpoint=url)
     assert "\n" not in str(caught.value)
+    assert "check the address and the network" in str(caught.value)

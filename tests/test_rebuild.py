@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -143,3 +144,16 @@ def test_the_command(built: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "pin: source file" in out
     assert LANGS[0] == "hi"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    for option in ("--out", "--store"):
+        code, _, err = cli("rebuild", built / "small/1.0.0", option, built / "elsewhere")
+        assert (code, err.count("\n")) == (2, 1)
+        assert (
+            "elsewhere: cannot write: Read-only file system; see that the folder can be written, or name another" in err
+        )

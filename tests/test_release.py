@@ -133,15 +133,26 @@ def part(n_rows: int, name: str = "hi-corpus") -> release.Part:
     return release.Part(name, "train", table.schema, n_rows, [table], name, "corpus", "hi")
 
 
+def facts(build_key: str) -> dict[str, object]:
+    """The least that a manifest has besides what is written."""
+    known = {
+        "source": {"name": "made", "lang": "en"},
+        "recipe": {"build": "translate"},
+        "engines": {},
+        "accounting": {},
+    }
+    return {"name": "made", "version": "0.0.0-draft", "dsbuild": "0", "build_key": build_key, **known}
+
+
 def no_texts(manifest, written) -> dict[str, str]:
     return {"README.md": "text\n"}
 
 
 def test_writing_replaces_a_whole_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.write(out, [part(3), part(2, "hi-queries")], {"build_key": "a"}, no_texts)
+    release.write(out, [part(3), part(2, "hi-queries")], facts("a"), no_texts)
     (out / "note.txt").write_text("added by hand")
-    release.write(out, [part(5)], {"build_key": "b"}, no_texts)
+    release.write(out, [part(5)], facts("b"), no_texts)
     assert sorted(digests(out)) == ["README.md", "hi-corpus/train-00000-of-00001.parquet", "manifest.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "nothing is left beside it"
     assert release.read_manifest(out)["configs"]["hi-corpus"]["splits"]["train"]["rows"] == 5
@@ -149,12 +160,12 @@ def test_writing_replaces_a_whole_folder(tmp_path: Path) -> None:
 
 def test_the_same_build_is_not_written_again_unless_it_is_damaged(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.write(out, [part(3)], {"build_key": "a"}, no_texts)
+    release.write(out, [part(3)], facts("a"), no_texts)
     before = (out / "README.md").stat().st_mtime_ns
-    release.write(out, [part(4)], {"build_key": "a"}, no_texts)
+    release.write(out, [part(4)], facts("a"), no_texts)
     assert (out / "README.md").stat().st_mtime_ns == before
     (out / "README.md").unlink()
-    release.write(out, [part(3)], {"build_key": "a"}, no_texts)
+    release.write(out, [part(3)], facts("a"), no_texts)
     assert (out / "README.md").exists()
 
 
@@ -162,8 +173,30 @@ def test_a_wrong_count_writes_no_release(tmp_path: Path) -> None:
     table = pa.table({"id": ["1", "2"]})
     wrong = release.Part("x", "train", table.schema, 3, [table], "x", "corpus", "hi")
     with pytest.raises(StoreError, match="2 rows written where 3 were counted"):
-        release.write(tmp_path / "out", [wrong], {"build_key": "a"}, no_texts)
+        release.write(tmp_path / "out", [wrong], facts("a"), no_texts)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"files": None}, "files is missing"),
+        ({"recipe": []}, "recipe is missing or of the wrong kind"),
+        ({"files": [{"path": "a"}]}, "no path, size_bytes or sha256"),
+        ({"files": [{"path": "../a", "size_bytes": 1, "sha256": ""}]}, "not a path inside the folder"),
+    ],
+)
+def test_a_manifest_that_was_cut_off_is_one_line(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    release.write(tmp_path / "out", [part(3)], facts("a"), no_texts)
+    path = tmp_path / "out/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **change}), "utf-8")
+    for command in ("verify", "status", "rebuild"):
+        code, _, err = cli(command, tmp_path / "out")
+        assert (code, err.count("\n")) == (2, 1)
+        assert said in err
+    path.write_text("[1]", "utf-8")
+    with pytest.raises(ReleaseError, match="a release of format None"):
+        release.read_manifest(tmp_path / "out")
 
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
