@@ -35,3 +35,12 @@ RULES = Registry(
         "calibrated": "dsbuild.builders.calibrated_rule:Calibrated",
     },
 )
+
+# `--retriever NAME` or `NAME:ARGUMENT`.
+RETRIEVERS = Registry(
+    "retriever",
+    {
+        "bm25": "dsbuild.builders.bm25:BM25",
+        "lsa": "dsbuild.builders.lsa:LSA",
+    },
+)
