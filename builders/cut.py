@@ -19,6 +19,7 @@ from dsbuild import content, files, parquet, release
 from dsbuild.builders.contents import Contents, contents
 from dsbuild.builders.contents import check_content as check_content
 from dsbuild.builders.difference import Side, difference, opened
+from dsbuild.builders.shared_texts import WAYS_OUT, Shared, shared_texts
 from dsbuild.builders.verification import verify
 from dsbuild.builders.versions import Version, check_name, parse, previous, smaller
 from dsbuild.cards.card import render_card, row_license
@@ -44,7 +45,7 @@ _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a release shall be. license, reason, date and answers: None where the user says nothing."""
+    """What a release shall be. license, reason, date, answers, accept_leakage (why texts stay in several splits): None where the user says nothing."""
 
     name: str
     version: Version
@@ -53,11 +54,12 @@ class Wanted:
     date: str | None = None
     answers: Path | None = None
     strict: bool = False
+    accept_leakage: str | None = None
 
 
 def wanted(
     name: str, version: str, *, license: str | None = None, reason: str | None = None, date: str | None = None,
-    answers: Path | None = None, strict: bool = False,
+    answers: Path | None = None, strict: bool = False, accept_leakage: str | None = None,
 ) -> Wanted:  # fmt: skip
     """Options as they were given, checked."""
     if date is not None and not _DATE.fullmatch(date):
@@ -68,8 +70,10 @@ def wanted(
         raise ReleaseError(f"--answers {answers}: no such file")
     if license is not None and (not license.strip() or not license.isprintable()):
         raise ReleaseError(f"--license {license!r}: one line that names the licence, such as cc-by-4.0")
-    said = " ".join(reason.split()) if reason is not None else None
-    return Wanted(check_name(name), parse(version), license, said, date, answers, strict)
+    if accept_leakage is not None and not accept_leakage.strip():
+        raise ReleaseError("--accept-leakage: say why texts may stand in more than one split")
+    said, why = (" ".join(text.split()) if text is not None else None for text in (reason, accept_leakage))
+    return Wanted(check_name(name), parse(version), license, said, date, answers, strict, why)
 
 
 def cut(draft: Path, want: Wanted, out: Path | None = None, beside: Path | None = None) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def cut(draft: Path, want: Wanted, out: Path | None = None, beside: Path | None 
         )
     with files.locked(home / f".{want.version}.lock", f"{folder}: another command is writing it; wait for it"):
         want = replace(want, answers=want.answers or _answers(draft, home))
-        manifest, found = _checked(draft, want)
+        manifest, found, shared = _checked(draft, want)
         earlier = previous(beside or home, want.version)
         before = opened(earlier) if earlier else None
         if before and before.manifest["name"] != want.name:
@@ -96,7 +100,7 @@ def cut(draft: Path, want: Wanted, out: Path | None = None, beside: Path | None 
         partial = folder.with_name(f".{want.version}.partial")
         try:
             shutil.rmtree(partial, ignore_errors=True)
-            return _write(partial, folder, draft, manifest, found, want, before)
+            return _write(partial, folder, draft, manifest, found, shared, want, before)
         except OSError as error:
             raise files.disk_error(Path(error.filename or folder), error) from error
         finally:
@@ -109,13 +113,13 @@ def _answers(draft: Path, home: Path) -> Path | None:
     return next((folder / ANSWERS for folder in places if (folder / ANSWERS).is_file()), None)
 
 
-def _checked(draft: Path, want: Wanted) -> tuple[dict[str, Any], Contents]:
-    """The manifest of a draft that may be released, with the licence that the user named, and what its splits hold."""
+def _checked(draft: Path, want: Wanted) -> tuple[dict[str, Any], Contents, dict[str, Shared]]:
+    """The manifest of a draft that may be released, with the licence that the user named; what its splits hold, and what several of them do."""
     manifest = release.read_manifest(draft)
     # Both read every row and need no common lock.
     with ThreadPoolExecutor(1) as beside:
         waiting = beside.submit(contents, draft, manifest)
-        problems = verify(draft)["problems"]
+        problems = verify(draft, leakage=False)["problems"]
     if problems:
         raise ReleaseError(f"{draft}: does not verify ({problems[0]}); build it again, then release it")
     if not manifest["configs"]:
@@ -131,7 +135,11 @@ def _checked(draft: Path, want: Wanted) -> tuple[dict[str, Any], Contents]:
         raise ReleaseError(
             f"--strict: {len(lacking)} required answers are missing, the first: {lacking[0]}; see: dsbuild card check {draft}"
         )
-    return manifest, waiting.result()
+    shared = shared_texts(draft, manifest)
+    if shared and want.accept_leakage is None:
+        name, first = next(iter(sorted(shared.items())))
+        raise ReleaseError(f"{draft}: {name}: {first.told()}; {WAYS_OUT}")
+    return manifest, waiting.result(), shared
 
 
 def _write(
@@ -140,6 +148,7 @@ def _write(
     draft: Path,
     manifest: dict[str, Any],
     found: Contents,
+    shared: Mapping[str, Shared],
     want: Wanted,
     before: Side | None,
 ) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def _write(
         _place(draft / path, partial / path)
     manifest |= {"name": want.name, "version": str(want.version)}
     manifest["release"] = {
-        "name": want.name, "version": str(want.version), "date": want.date, **license_before,
+        "name": want.name, "version": str(want.version), "date": want.date, **license_before, **_accepted(shared, want),
         "content": {
             config: {split: {"rows": one.rows, "digest": one.digest} for split, one in splits.items()} for config, splits in found.items()
         },
@@ -187,6 +196,15 @@ def _write(
         "rows": sum(one.rows for splits in found.values() for one in splits.values()), "files": len(manifest["files"]) + 1,
         "license": row_license(manifest), "manifest_sha256": parquet.sha256(folder / release.MANIFEST),
     }  # fmt: skip
+
+
+def _accepted(shared: Mapping[str, Shared], want: Wanted) -> dict[str, Any]:
+    """Texts that stay in several splits, and why; nothing where there is none, whatever the user would accept."""
+    if not shared:
+        return {}
+    return {
+        "accepted": {"reason": want.accept_leakage, "texts": {name: one.texts for name, one in sorted(shared.items())}}
+    }
 
 
 def _put_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

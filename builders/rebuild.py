@@ -121,6 +121,7 @@ def _cut_again(folder: Path, manifest: Mapping[str, Any], draft: Path, room: Pat
     want = wanted(
         manifest["name"], manifest["version"], license=manifest["recipe"]["release"]["license"] if "license_before" in said else None,
         reason=said["bump"]["override"], date=said["date"], answers=answers if answers.is_file() else None,
+        accept_leakage=said.get("accepted", {}).get("reason"),
     )  # fmt: skip
     cut(draft, want, room, beside=folder.resolve().parent)
 

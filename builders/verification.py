@@ -1,4 +1,4 @@
-"""Verify a release from its files alone: digests, schemas, ids, foreign keys, accounting, card."""
+"""Verify a release from its files alone: digests, schemas, ids, foreign keys, accounting, texts in several splits, card."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from dsbuild import release
 from dsbuild.builders.contents import check_content
 from dsbuild.builders.facts import check_facts
+from dsbuild.builders.shared_texts import accepted_texts, check_shared
 from dsbuild.builders.validate import database
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
 
@@ -21,8 +22,11 @@ _OPTIONAL = frozenset({"split", "label", "score"})
 _MAX_SHOWN = 20
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """Check everything that the files of a release can show; returns what was checked and the problems found."""
+def verify(folder: Path, *, leakage: bool = True) -> dict[str, Any]:
+    """Check everything that the files of a release can show; returns what was checked and the problems found.
+
+    leakage: whether a text in several splits of a table is a problem where the release does not say that it was accepted.
+    """
     manifest = release.read_manifest(folder)
     problems = release.damaged(folder, manifest, deep=True)
     checked = {"files": len(manifest["files"])}
@@ -31,6 +35,7 @@ def verify(folder: Path) -> dict[str, Any]:
     if not problems:
         problems += list(_keys(folder, manifest))
         problems += list(_accounting(folder, manifest))
+        problems += list(check_shared(folder, manifest)) if leakage else []
         problems += (card := list(_card(folder, manifest)))
         problems += check_content(folder, manifest)
         problems += check_facts(folder, readme=not card)
@@ -38,6 +43,8 @@ def verify(folder: Path) -> dict[str, Any]:
         checked["rows"] = sum(
             one["rows"] for config in manifest["configs"].values() for one in config["splits"].values()
         )
+        if accepted := accepted_texts(manifest):
+            checked["texts in several splits, accepted"] = sum(accepted.values())
     more = len(problems) - _MAX_SHOWN
     return {"checked": checked, "problems": problems[:_MAX_SHOWN] + ([f"and {more} more"] if more > 0 else [])}
 

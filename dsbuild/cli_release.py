@@ -47,6 +47,14 @@ def release(
             "--reason", metavar="TEXT", help="Why the version is smaller than the change calls for; it is recorded."
         ),
     ] = None,
+    accept_leakage: Annotated[
+        Optional[str],
+        typer.Option(
+            "--accept-leakage",
+            metavar="TEXT",
+            help="Why texts may stand in more than one split of a table; it is recorded.",
+        ),
+    ] = None,
     date: Annotated[
         Optional[str],
         typer.Option(
@@ -71,7 +79,16 @@ def release(
     from dsbuild import release_console
     from dsbuild.builders import cut
 
-    want = cut.wanted(name, version, license=license_, reason=reason, date=date, answers=answers, strict=strict)
+    want = cut.wanted(
+        name,
+        version,
+        license=license_,
+        reason=reason,
+        date=date,
+        answers=answers,
+        strict=strict,
+        accept_leakage=accept_leakage,
+    )
     found = cut.cut(draft, want, out)
     print_found(output, found, lambda: release_console.print_release(found))
 
