@@ -45,7 +45,10 @@ _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a release shall be. license, reason, date, answers, accept_leakage (why texts stay in several splits): None where the user says nothing."""
+    """What a release shall be; license, reason, date, answers and accept_leakage are None where the user says nothing.
+
+    reason: why the version is smaller than the change; accept_leakage: why texts stay in several splits.
+    """
 
     name: str
     version: Version

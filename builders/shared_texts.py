@@ -28,7 +28,7 @@ WAYS_OUT = "split the rows anew (dsbuild split), or say why they stay when the r
 
 # Texts that are signed at a time.
 _BATCH_ROWS = 16_384
-_KEYS = pa.schema([("key", pa.binary(16)), ("split", pa.string()), ("id", pa.string())])
+_KEYS = pa.schema([("key", pa.binary(16)), ("split", pa.int16()), ("id", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +103,16 @@ def _shared(base: DuckDBPyConnection, folder: Path, config: Mapping[str, Any]) -
     ((texts,),) = base.execute("SELECT count(*) FROM twice").fetchall()
     if not texts:
         return None
-    rows = base.execute(
-        "SELECT split, count(*) FROM keys SEMI JOIN twice USING (key) GROUP BY split ORDER BY split"
-    ).fetchall()
-    first = base.execute(
-        "SELECT split, min(id) FROM keys WHERE key = (SELECT key FROM keys SEMI JOIN twice USING (key) ORDER BY id, split LIMIT 1) "
-        "GROUP BY split"
-    ).fetchall()
-    example = dict(first)
-    # A split that does not have the first shared text shows one of its own.
-    for split, _ in rows:
-        if split not in example:
-            query = "SELECT min(id) FROM keys SEMI JOIN twice USING (key) WHERE split = $1"
-            ((example[split],),) = base.execute(query, [split]).fetchall()
-    return Shared(int(texts), dict(rows), {split: str(example[split]) for split, _ in rows})
+    rows = base.execute("SELECT split, count(*) FROM keys SEMI JOIN twice USING (key) GROUP BY split").fetchall()
+    # Ids of one text where it stands; a split that does not have it shows a text of its own.
+    first = "SELECT key FROM keys SEMI JOIN twice USING (key) ORDER BY id, split LIMIT 1"
+    shown = dict(
+        base.execute("SELECT split, min(id) FROM keys SEMI JOIN twice USING (key) GROUP BY split").fetchall()
+        + base.execute(f"SELECT split, min(id) FROM keys WHERE key = ({first}) GROUP BY split").fetchall()
+    )
+    names = list(paths)
+    counts = dict(sorted((names[split], int(number)) for split, number in rows))
+    return Shared(int(texts), counts, {name: str(shown[names.index(name)]) for name in counts})
 
 
 def _keys(table: str, paths: Mapping[str, Sequence[Path]]) -> Iterator[pa.RecordBatch]:
@@ -128,7 +124,7 @@ def _keys(table: str, paths: Mapping[str, Sequence[Path]]) -> Iterator[pa.Record
     from dsbuild.filters.utf8 import buffers
 
     fields, id_column = FIELDS[table], ID_COLUMNS[table]
-    for split, path in ((split, path) for split, those in paths.items() for path in those):
+    for split, path in ((split, path) for split, those in enumerate(paths.values()) for path in those):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=[id_column, *fields]):
                 rows = pa.Table.from_batches([batch])
@@ -136,5 +132,5 @@ def _keys(table: str, paths: Mapping[str, Sequence[Path]]) -> Iterator[pa.Record
                 speaking = np.flatnonzero(weights(*buffers(texts)) >= 0)
                 kept = texts.take(pa.array(speaking))
                 ids = rows[id_column].take(pa.array(speaking)).cast(pa.string())
-                names = pa.repeat(pa.scalar(split), len(kept))
-                yield pa.record_batch([digests(*buffers(kept), "folded"), names, one_array(ids)], schema=_KEYS)
+                splits = pa.repeat(pa.scalar(split, pa.int16()), len(kept))
+                yield pa.record_batch([digests(*buffers(kept), "folded"), splits, one_array(ids)], schema=_KEYS)
