@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, release, run
-from dsbuild.builders import contaminated, draft, examples, filtered_draft, splitting
+from dsbuild.builders import contaminated, draft, examples, filtered_draft, mined, splitting
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
+from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.recipes import find
 from dsbuild.builders.splitting import SplitRecipe
@@ -25,12 +26,19 @@ from dsbuild.store import Store
 
 DEFAULT_ENGINE = "ctranslate2"
 
-Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe
-_KINDS: Mapping[str, type[TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe]] = {
+Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe | MineRecipe
+_KINDS: Mapping[str, type[Recipe]] = {
     "translate": TranslateRecipe,
     "filter": FilterRecipe,
     "split": SplitRecipe,
     "contamination": ContaminationRecipe,
+    "mine": MineRecipe,
+}
+# Builds that write their draft themselves.
+_RUNNERS: Mapping[type[Any], Any] = {
+    SplitRecipe: splitting.run_split,
+    ContaminationRecipe: contaminated.run_check,
+    MineRecipe: mined.run_mine,
 }
 
 
@@ -92,6 +100,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
         return splitting.nodes_of(recipe, store), None
     if isinstance(recipe, ContaminationRecipe):
         return contaminated.nodes_of(recipe, store), None
+    if isinstance(recipe, MineRecipe):
+        return list(mined.prepare(recipe, store).nodes), None
     if isinstance(recipe, FilterRecipe):
         return prepare_filter(recipe, store / "digests").nodes, None
     prepared = prepare(recipe, store / "digests")
@@ -121,9 +131,8 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
-    if isinstance(recipe, SplitRecipe | ContaminationRecipe):
-        runner: Any = splitting.run_split if isinstance(recipe, SplitRecipe) else contaminated.run_check
-        found = runner(recipe, out, store, executor, workers, reporter)
+    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe):
+        found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     chosen = executors.make(executor, workers)
     with held_folder(out, recipe.title()) as folder:

@@ -53,9 +53,13 @@ class Draft:
 
 
 def write(
-    draft: Draft, out: Path, findings: Mapping[str, Any], notes: Sequence[str], more: Sequence[release.Part] = ()
-) -> dict[str, Any]:
-    """Write the draft release to `out`; returns its manifest. more: further parts, such as evidence."""
+    draft: Draft, out: Path, findings: Mapping[str, Any], notes: Sequence[str], more: Sequence[release.Part] = (),
+    sections: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Write the draft release to `out`; returns its manifest.
+
+    more: further parts, such as evidence; sections: tables for people ({title, text, table}) that the card and the report show.
+    """
     counted = accounting(draft)
     facts: dict[str, Any] = {
         "name": draft.title, "version": "0.0.0-draft", "dsbuild": dsbuild.__version__, "recipe": dict(draft.recipe),
@@ -63,6 +67,8 @@ def write(
         "languages": {lang: {"name": language_name(lang)} for lang in counted},
         "stages": stage_facts(draft.nodes, draft.progress), "findings": dict(findings), "notes": list(notes), "accounting": counted,
     }  # fmt: skip
+    if sections:
+        facts["sections"] = [dict(one) for one in sections]
     facts["build_key"] = digest(str(facts))
     parts = itertools.chain(
         *(_parts(draft, table, counted) for table in draft.opened.tables), more, [verdict_part(draft.progress)]

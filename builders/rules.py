@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from dsbuild.builders import RULES
 from dsbuild.builders.candidates import Candidates, Floats, Ints, Mask
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.stage import Stage
+
+if TYPE_CHECKING:
+    from dsbuild.builders.choose_negatives import Blocks
 
 Sampling = Literal["top", "random"]
 _SAMPLINGS = ("top", "random")
@@ -47,13 +50,13 @@ class Rule(Protocol):
 
 @runtime_checkable
 class Fits(Protocol):
-    """A rule that learns something from the whole set before it chooses.
+    """A rule that learns something from a whole language before it chooses.
 
-    `fitting` gives the stage that does so; it reads the inputs of `ChooseNegatives`, each as a whole table, and writes one shard `out` whose facts
-    are what it learned. `fitted` puts these facts into the rule.
+    The stage of `fitting` reads the inputs of `ChooseNegatives`, all of them as whole tables (`blocks.each` goes through them block by block),
+    and writes one shard `out` whose facts are what it learned; `fitted` puts these facts into the rule.
     """
 
-    def fitting(self, lang: str, retrievers: tuple[str, ...], negatives: int, seed: int) -> Stage:
+    def fitting(self, lang: str, blocks: Blocks, negatives: int, seed: int, anchor: str) -> Stage:
         """The stage that learns for one language."""
 
     def fitted(self, facts: Mapping[str, Any]) -> Rule:

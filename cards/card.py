@@ -23,6 +23,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 _TEMPLATES = {
     "translate": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja", "contamination": "contamination.md.jinja",
+    "mine": "retrieval.md.jinja",
 }  # fmt: skip
 _ORIGINS = {"machine": "machine translations", "human": "human translations"}
 
@@ -81,6 +82,23 @@ def cell(value: object) -> str:
     return re.sub(r"[\\`*\[\]<>|#{}&~]|(?<![^\W_])_|_(?![^\W_])", lambda found: f"&#{ord(found.group())};", text)
 
 
+def stated(manifest: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """What the metadata says of the whole release: language, license (with license_name where the Hub has no id for it), size_categories."""
+    license_name = row_license(manifest)
+    known = license_name.lower() in _HUB_LICENSES
+    codes = [
+        part
+        for lang in manifest["languages"]
+        for part in ([_hub_language(lang)] if manifest["engines"] else lang.split("-"))
+    ]
+    return {
+        "language": [code for code in dict.fromkeys(codes) if code.islower() and code not in ("und", "mul")],
+        "license": license_name.lower() if known else "other",
+        **({} if known else {"license_name": license_name}),
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>1T")],
+    }
+
+
 def _hub_language(code: str) -> str:
     """The Hub takes ISO 639 codes: the language part of BCP-47 is one."""
     return code.split("-")[0]
@@ -104,20 +122,14 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    license_name = row_license(manifest).lower()
-    hub_license = license_name if license_name in _HUB_LICENSES else "other"
     total = sum(one.part.n_rows for one in written if one.part.config)
     translated = bool(manifest["engines"])
-    codes = [
-        part
-        for lang in manifest["languages"]
-        for part in (lang.split("-") if not translated else [_hub_language(lang)])
-    ]
+    said = stated(manifest, total)
     data = DatasetCardData(
-        language=[code for code in dict.fromkeys(codes) if code.islower() and code not in ("und", "mul")],
-        license=hub_license,
+        language=said["language"],
+        license=said["license"],
         pretty_name=manifest["recipe"].get("release", {}).get("pretty_name") or manifest["name"],
-        size_categories=[next((name for limit, name in _SIZES if total < limit), "n>1T")],
+        size_categories=said["size_categories"],
         task_categories=["text-retrieval"] if {one.part.table for one in written} & {"corpus", "qrels"} else None,
         multilinguality=["translation"] if translated else None,
         language_creators=[*(["machine-generated"] if _ORIGINS["machine"] in origins(manifest) else []), "found"],
@@ -125,9 +137,9 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
         source_datasets=["extended"],
         tags=["dsbuild", "text"],
     )
-    if hub_license == "other":
+    if "license_name" in said:
         # A field of the Hub's metadata that the class has no argument for.
-        vars(data)["license_name"] = row_license(manifest)
+        vars(data)["license_name"] = said["license_name"]
     infos: dict[str, Any] = {}
     configs: dict[str, Any] = {}
     for one in written:

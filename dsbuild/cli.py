@@ -166,7 +166,7 @@ def plan(
 def _build(
     recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
 ) -> None:
-    from dsbuild import console, filter_console, leakage_console
+    from dsbuild import console, filter_console, leakage_console, retrieval_console
     from dsbuild.builders import build
 
     if dry_run:
@@ -183,6 +183,7 @@ def _build(
         "filter": lambda: filter_console.print_filter_summary(result.summary, result.samples),
         "split": lambda: leakage_console.print_split(result.summary),
         "contamination": lambda: leakage_console.print_contamination(result.summary),
+        "mine": lambda: retrieval_console.print_mined(result.summary),
     }
     print_found(output, result.summary, shows[recipe.build])
 
@@ -378,11 +379,13 @@ def main() -> NoReturn:
 
 # Commands of other files join the app when it is complete.
 import dsbuild.cli_card  # noqa: E402
+import dsbuild.cli_evaluate  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
 import dsbuild.cli_publish  # noqa: E402
 import dsbuild.cli_release  # noqa: E402
-import dsbuild.cli_report  # noqa: E402, F401
+import dsbuild.cli_report  # noqa: E402
+import dsbuild.cli_retrieval  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -106,6 +106,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     **{str(name): schema for name, schema in RETRIEVAL.items()},
     "documents": DOCUMENTS,
     "pairs": PAIRS,
+    "candidates": CANDIDATES,
+    "negatives": NEGATIVES,
 }
 
 # The column that names a row; judgements have none.

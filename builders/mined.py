@@ -1,0 +1,298 @@
+"""Hard negatives of a retrieval set: the recipe, and the graph that retrieves, finds twins and chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from dsbuild import executors, release, run
+from dsbuild.builders.choose_negatives import Blocks, ChooseNegatives, How
+from dsbuild.builders.duplicates import near_of
+from dsbuild.builders.map_negatives import CommonIds, MapNegatives
+from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
+from dsbuild.builders.parts import public
+from dsbuild.builders.place import held_folder
+from dsbuild.builders.retriever import open_retrievers
+from dsbuild.builders.rules import Fits, Picking, Rule, open_rule
+from dsbuild.builders.translated import ReleaseSection, SourceSection
+from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.graph import Input, Node
+from dsbuild.recipe import Section
+from dsbuild.run import Reporter
+from dsbuild.store import Store
+from dsbuild.tables import RETRIEVAL_TABLES
+
+# Of these the first that does not mine says how hard the negatives are for a retriever that did not choose them.
+_WATCHING = ("bm25", "lsa")
+
+
+class RetrieverSection(Section):
+    """First stages. use: a comma list; depth: candidates of each for a query; every other key is the options of one retriever."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str
+    depth: int = Field(default=200, ge=1)
+
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options by retriever."""
+        found = dict(self.model_extra or {})
+        for name, value in found.items():
+            if not isinstance(value, Mapping):
+                raise RecipeError(f"retriever.{name}={value!r}: options of a retriever, such as retriever.bm25.k1=0.9")
+        return found
+
+
+class RuleSection(Section):
+    """A rule by name; every other key is an option of that rule."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+
+class MineSection(Section):
+    """How a set is mined.
+
+    decide: the language that decides for all, through ids; "": each for itself; anchor: which score of a query's positives candidates are compared
+    with; siblings: whether other parts of a relevant article are refused; hardness: retrievers that do not mine and only say how hard the
+    negatives are for them ("auto": one of bm25 and lsa; "none"); candidates: whether the release holds the table of candidates.
+    """
+
+    decide: str = ""
+    anchor: How = "min"
+    siblings: bool = True
+    hardness: str = "auto"
+    candidates: bool = True
+
+
+class MineRecipe(Section):
+    """Mine hard negatives; neardup: what counts as a near copy of a positive (jaccard, unit, n); target_fn: calibrate the rule to this share."""
+
+    build: Literal["mine"] = "mine"
+    name: str | None = None
+    source: SourceSection
+    retriever: RetrieverSection
+    rule: RuleSection
+    negatives: int = Field(default=4, ge=1)
+    target_fn: float | None = Field(default=None, gt=0, lt=1)
+    seed: int = 0
+    mine: MineSection = MineSection()
+    neardup: dict[str, Any] = Field(default_factory=dict)
+    release: ReleaseSection = ReleaseSection()
+
+    def title(self) -> str:
+        """The build's name: given, or made from the source's."""
+        return self.name or f"{name_of(as_spec(self.source.src))}-negatives"
+
+    def rule_options(self) -> tuple[str, dict[str, Any]]:
+        """The rule and its options. A target calibrates: of another rule's options those that every rule has stay."""
+        options = dict(self.rule.model_extra or {})
+        if self.target_fn is None:
+            return self.rule.name, options
+        if self.rule.name != "calibrated":
+            open_rule(self.rule.name, options)
+            shared = {one.name for one in dataclasses.fields(Picking)}
+            options = {name: value for name, value in options.items() if name in shared}
+        return "calibrated", {**options, "target_fn": self.target_fn}
+
+    def opened_rule(self) -> Rule:
+        """The rule."""
+        return open_rule(*self.rule_options())
+
+
+@dataclass(frozen=True)
+class Mining:
+    """A recipe as a graph. langs: those that are mined, each with the retrievers that mine and those that watch; mapped: those decided elsewhere."""
+
+    recipe: MineRecipe
+    opened: Opened
+    nodes: tuple[Node, ...]
+    langs: tuple[str, ...]
+    blocks: Blocks
+    mapped: tuple[str, ...] = ()
+
+    def negatives(self, lang: str) -> Input:
+        """Where the negatives of a language are."""
+        return Input(f"map.{lang}" if lang in self.mapped else f"choose.{lang}")
+
+
+def as_source(src: str | None) -> str | None:
+    """KIND:PATH of what may be a mere path."""
+    return as_spec(src) if src else None
+
+
+def public_mine(recipe: MineRecipe) -> dict[str, Any]:
+    """The recipe as a release may say it, without the folders of models and run files."""
+    from dsbuild.builders.parts import public_recipe
+
+    shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
+    shown["retriever"]["use"] = public_spec(recipe.retriever.use)
+    return shown
+
+
+def public_spec(spec: str) -> str:
+    """A list of retrievers whose arguments are names instead of paths.
+
+    >>> public_spec("bm25,dense:/models/e5,rrf:bm25+lsa")
+    'bm25,dense:e5,rrf:bm25+lsa'
+    """
+    parts = []
+    for part in re.split(r"([,+])", spec):
+        head, colon, path = part.partition(":")
+        parts.append(f"{head}{colon}{Path(path).name if path.startswith(('/', '~', '.')) else public(path)}")
+    return "".join(parts)
+
+
+def prepare(recipe: MineRecipe, store: Path) -> Mining:
+    """Open the source, the retrievers and the rule, and lay out the graph; what is wrong with them is told before work starts."""
+    recipe.opened_rule()
+    near = near_of(recipe.neardup)
+    opened = retrieval_tables(open_tables(recipe.source, digests=store / "digests"))
+    langs = languages_of(opened)
+    decide = recipe.mine.decide
+    if decide and decide not in langs:
+        raise UnknownName("language of the set (mine.decide)", decide, langs)
+    mining = (decide,) if decide else langs
+    names = _names(recipe.retriever.use, recipe.retriever.options())
+    blocks = Blocks(names, _watching(recipe, names), recipe.mine.siblings)
+    nodes = [*opened.nodes]
+    everywhere = None
+    mapped = tuple(lang for lang in langs if lang not in mining)
+    if mapped:
+        corpora = {f"corpus.{lang}": whole(table_of(opened, lang, "corpus").rows) for lang in langs}
+        nodes.append(Node("everywhere", CommonIds(), corpora))
+        everywhere = Input("everywhere", how="all")
+    for lang in mining:
+        nodes += _mine(recipe, opened, lang, blocks, near, everywhere)
+    for lang in mapped:
+        inputs = {
+            "negatives": Input(f"choose.{decide}", how="all"),
+            "queries": whole(table_of(opened, lang, "queries").rows),
+            "qrels": whole(table_of(opened, lang, "qrels").rows),
+        }
+        nodes.append(Node(f"map.{lang}", MapNegatives(lang, recipe.negatives), inputs))
+    return Mining(recipe, opened, tuple(nodes), langs, blocks, mapped)
+
+
+def retrieval_tables(opened: Opened) -> Opened:
+    """The source with its corpus, queries and judgements alone."""
+    return replace(opened, tables=tuple(one for one in opened.tables if one.table in RETRIEVAL_TABLES))
+
+
+def languages_of(opened: Opened) -> tuple[str, ...]:
+    """The languages with queries, the source's first; `SourceError` where one has no judgements or no corpus."""
+    langs = sorted({one.lang for one in opened.tables if one.table == "queries"})
+    langs.sort(key=lambda lang: lang != opened.facts.lang)
+    for lang in langs:
+        for table in ("corpus", "qrels"):
+            table_of(opened, lang, table)
+    if not langs:
+        raise SourceError(
+            f"{opened.facts.name}: no queries; name a retrieval set, such as beir:DIR or a release of one"
+        )
+    return tuple(langs)
+
+
+def table_of(opened: Opened, lang: str, table: str) -> OpenTable:
+    """A table of a language, or that of the source where the language has none of its own."""
+    for wanted in (lang, opened.facts.lang):
+        for one in opened.tables:
+            if (one.lang, one.table) == (wanted, table):
+                return one
+    what = {"qrels": "no judgements", "corpus": "no documents"}.get(table, f"no {table}")
+    raise SourceError(f"{opened.facts.name}: {what} in {lang}; name a set with corpus, queries and qrels")
+
+
+def whole(rows: Input) -> Input:
+    """A table as a whole."""
+    return Input(rows.node, rows.output, "all")
+
+
+def _names(spec: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    from dsbuild.builders.retriever import names_in, split_spec
+
+    found = []
+    for part in split_spec(spec):
+        (made,) = open_retrievers(part, {name: options[name] for name in names_in(part) if name in options})
+        found.append(made.name)
+        made.close()
+    return tuple(found)
+
+
+def _watching(recipe: MineRecipe, mining: tuple[str, ...]) -> tuple[str, ...]:
+    said = recipe.mine.hardness
+    if said == "none":
+        return ()
+    if said == "auto":
+        return next(((name,) for name in _WATCHING if name not in mining), ())
+    return tuple(name for name in _names(said, {}) if name not in mining)
+
+
+def _mine(
+    recipe: MineRecipe, opened: Opened, lang: str, blocks: Blocks, near: Any, everywhere: Input | None
+) -> list[Node]:
+    """Retrieve, find twins and choose in one language."""
+    from dsbuild.builders.retrieve import retrieve_nodes
+
+    corpus, queries, qrels = (table_of(opened, lang, table).rows for table in ("corpus", "queries", "qrels"))
+    depth = recipe.retriever.depth
+    nodes = retrieve_nodes(recipe.retriever.use, recipe.retriever.options(), lang, corpus, queries, qrels, depth=depth)
+    if blocks.watching:
+        said = ",".join(blocks.watching) if recipe.mine.hardness == "auto" else recipe.mine.hardness
+        known = {node.name for node in nodes}
+        watching = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
+        nodes += [node for node in watching if node.name not in known]
+    nodes += twin_nodes(opened, lang, near)
+    inputs = {
+        name: Input(f"retrieve.{lang}.{name.partition('.')[2]}", name.partition(".")[0]) for name in blocks.inputs()
+    }
+    inputs |= {
+        "queries": whole(queries),
+        "docs": Input(f"twins.{lang}", "docs", "all"),
+        "near": Input(f"twins.{lang}", "near", "all"),
+    }
+    if everywhere:
+        inputs["everywhere"] = everywhere
+    rule = recipe.opened_rule()
+    if isinstance(rule, Fits):
+        fitting = rule.fitting(lang, blocks, recipe.negatives, recipe.seed, recipe.mine.anchor)
+        nodes.append(Node(f"fit.{lang}", fitting, {name: whole(source) for name, source in inputs.items()}))
+        inputs["fit"] = Input(f"fit.{lang}", how="all")
+    name, options = recipe.rule_options()
+    choose = ChooseNegatives(lang, blocks, name, options, recipe.negatives, recipe.seed, recipe.mine.anchor)
+    nodes.append(Node(f"choose.{lang}", choose, inputs))
+    return nodes
+
+
+def twin_nodes(opened: Opened, lang: str, near: Any) -> list[Node]:
+    """Sign the documents of a language and number what they have in common: `twins.<lang>` with the outputs docs and near."""
+    from dsbuild.builders.identity import FIELDS, FindTwins
+    from dsbuild.filters.link_texts import SignTexts
+
+    corpus, qrels = table_of(opened, lang, "corpus").rows, table_of(opened, lang, "qrels").rows
+    twins = {"rows": whole(corpus), "keys": Input(f"sign.{lang}", "keys", "all"), "qrels": whole(qrels)}
+    return [
+        Node(f"sign.{lang}", SignTexts("doc_id", FIELDS, near), {"rows": Input(corpus.node, corpus.output)}),
+        Node(f"twins.{lang}", FindTwins(near), twins),
+    ]
+
+
+def run_mine(
+    recipe: MineRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter | None
+) -> dict[str, Any]:
+    """Run a recipe and write its draft release; returns what the command prints."""
+    from dsbuild.builders import mined_draft
+
+    chosen = executors.make(executor, workers)
+    with held_folder(out, recipe.title()) as folder:
+        mining = prepare(recipe, store)
+        release.check_replaceable(folder, facts_of(mining.opened))
+        progress = run.run(mining.nodes, Store(store), recipe.title(), chosen, reporter)
+        return mined_draft.write_mined(folder, mining, progress)

@@ -1,0 +1,138 @@
+"""The draft release of a mined set: negatives, candidates, and what is known of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dsbuild import release
+from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
+from dsbuild.builders.leakage_draft import Draft, write
+from dsbuild.builders.mined import Mining, public_mine
+from dsbuild.builders.parts import Rows, language_name, parts_of
+from dsbuild.errors import SourceError
+from dsbuild.graph import Input, Progress
+from dsbuild.tables import CANDIDATES
+
+_NEGATIVES = [column for column in CHOSEN if column.name != "split"]
+
+
+def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, Any]:
+    """Write the draft of a finished build; returns what the command prints."""
+    languages = {lang: _found(mining, lang, progress) for lang in mining.langs}
+    if not any(one["queries"] for one in languages.values()):
+        raise SourceError("no query has a positive, so nothing can be mined: a positive is a judgement above 0")
+    shown = public_mine(mining.recipe)
+    findings = {
+        "rule": mining.recipe.rule_options()[0], "retrievers": list(mining.blocks.retrievers), "hardness_by": list(mining.blocks.watching),
+        "depth": mining.recipe.retriever.depth, "negatives": mining.recipe.negatives, "decided_in": mining.recipe.mine.decide,
+        "mining": languages,
+    }  # fmt: skip
+    final = {table.key: table.rows for table in mining.opened.tables}
+    draft = Draft(shown, mining.recipe.title(), mining.opened, mining.nodes, final, progress)
+    notes = _notes(mining, languages, progress)
+    manifest = write(draft, folder, findings, notes, list(_parts(mining, progress)), [_section(findings)])
+    return {
+        "release": str(folder), "rule": findings["rule"], "retrievers": findings["retrievers"], "languages": languages,
+        "notes": manifest["notes"],
+    }  # fmt: skip
+
+
+def _parts(mining: Mining, progress: Progress) -> Iterator[release.Part]:
+    for lang in mining.langs:
+        rows = Rows([shard.path for shard in progress.shards(mining.negatives(lang))])
+        yield from parts_of(rows, lang, "negatives", pa.schema(_NEGATIVES))
+        if not mining.recipe.mine.candidates or lang in mining.mapped:
+            continue
+        paths = [
+            shard.path
+            for name in (*mining.blocks.retrievers, *mining.blocks.watching)
+            for shard in progress.shards(Input(f"retrieve.{lang}.{name}", "candidates"))
+        ]
+        yield from parts_of(Rows(paths), lang, "candidates", CANDIDATES)
+
+
+def _found(mining: Mining, lang: str, progress: Progress) -> dict[str, Any]:
+    """The numbers of one language."""
+    total: Counter[str] = Counter()
+    ranks: dict[str, Counter[str]] = {}
+    refused: Counter[str] = Counter()
+    for record in progress.done[mining.negatives(lang).node]:
+        facts = record.facts
+        total.update(
+            {
+                name: facts[name]
+                for name in ("queries", "without_positive", "negatives", "filled", "empty", "candidates")
+            }
+        )
+        refused.update(facts["refused"])
+        for name, counts in facts["ranks"].items():
+            ranks.setdefault(name, Counter()).update(counts)
+    queries = total["queries"]
+    return {
+        "name": language_name(lang), "queries": queries, "without_positive": total["without_positive"], "negatives": total["negatives"],
+        "filled": total["filled"], "empty": total["empty"], "candidates": total["candidates"],
+        "fill": total["filled"] / queries if queries else None, "median_rank": median_rank(ranks.get("union", {})),
+        "median_ranks": {name: median_rank(counts) for name, counts in sorted(ranks.items()) if name != "union"},
+        "beyond_depth": {
+            name: counts[str(BEYOND)] / max(1, total["negatives"]) for name, counts in sorted(ranks.items()) if name != "union"
+        },
+        "refused": dict(sorted(refused.items())),
+    }  # fmt: skip
+
+
+def _section(findings: Mapping[str, Any]) -> dict[str, Any]:
+    """The table for people."""
+    languages: Mapping[str, Any] = findings["mining"]
+    names = [*findings["retrievers"], *findings["hardness_by"]]
+    reasons = sorted({name for one in languages.values() for name in one["refused"]})
+    columns = ["language", "queries", "negatives", "filled", "median rank", *(f"rank by {name}" for name in names)]
+    columns += [f"refused: {name.replace('_', ' ')}" for name in reasons]
+    rows = []
+    for lang, one in languages.items():
+        hard = [_rank(one["median_ranks"].get(name), one["negatives"]) for name in names]
+        fill = "" if one["fill"] is None else f"{one['fill']:.1%}"
+        row = [lang, one["queries"], one["negatives"], fill, _rank(one["median_rank"], one["negatives"]), *hard]
+        rows.append(row + [one["refused"].get(name, 0) for name in reasons])
+    watching = ", ".join(findings["hardness_by"])
+    text = (
+        f"At most {findings['negatives']} negatives a query, by the rule {findings['rule']} over {', '.join(findings['retrievers'])} "
+        f"(the first {findings['depth']} of each). Filled: queries with a positive that got all of them. "
+        "Median rank: of the negatives, the smaller the harder"
+        + (f"; {watching} did not mine." if watching else ".")
+        + " Nobody judged these negatives, so some of them may be relevant."
+    )
+    return {"title": "Hard negatives", "text": text, "table": {"columns": columns, "rows": rows}}
+
+
+def _rank(value: float | None, negatives: int) -> Any:
+    if not negatives:
+        return ""
+    return "beyond depth" if value is None else value
+
+
+def _notes(mining: Mining, languages: Mapping[str, Any], progress: Progress) -> list[str]:
+    recipe = mining.recipe
+    found = [
+        said
+        for node, name in (("read", "notes"), ("sound", "warnings"))
+        for record in progress.done.get(node, ())
+        for said in record.facts.get(name, ())
+    ]
+    if recipe.target_fn is not None and recipe.rule.name != "calibrated":
+        found.append(f"--target-fn calibrates: the threshold of the rule {recipe.rule.name} is not used")
+    for lang, one in languages.items():
+        if one["without_positive"]:
+            found.append(f"{lang}: {one['without_positive']:,} queries have no positive and get no negatives")
+        if one["queries"] and one["filled"] < one["queries"]:
+            short = one["queries"] - one["filled"]
+            found.append(
+                f"{lang}: {short:,} of {one['queries']:,} queries got fewer than {recipe.negatives} negatives; "
+                "dropped/verdicts-* says why for each"
+            )
+    found += [f"{lang}: decided in {recipe.mine.decide} and mapped through ids" for lang in mining.mapped]
+    return found

@@ -1,0 +1,114 @@
+"""The commands on retrieval sets: they parse, call and print like those of `dsbuild.cli`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from dsbuild.cli import (
+    STORE,
+    Executor,
+    Format,
+    Out,
+    OutputFormat,
+    Placement,
+    Settings,
+    StoreDir,
+    Workers,
+    app,
+    print_found,
+)
+
+AnySet = Annotated[
+    Optional[str],
+    typer.Option(
+        "--src",
+        metavar="DIR|KIND:PATH",
+        help="A release folder, or a retrieval set: beir:DIR, msmarco-sample, jsonl:FILE, hf:ORG/NAME, …",
+    ),
+]
+Retrievers = Annotated[
+    Optional[str],
+    typer.Option(
+        "--retriever",
+        metavar="bm25,lsa",
+        help="First stages, comma-separated: NAME or NAME:ARGUMENT, such as dense:MODEL or run:FILE.",
+    ),
+]
+RuleName = Annotated[
+    Optional[str],
+    typer.Option("--rule", metavar="R", help="naive, random, shifted, absolute, marginpos, percpos, simans, agreement or calibrated."),
+]  # fmt: skip
+Negatives = Annotated[
+    Optional[int], typer.Option("--negatives", metavar="N", min=1, help="Negatives for each query [default: 4].")
+]
+TargetFn = Annotated[
+    Optional[str],
+    typer.Option(
+        "--target-fn", metavar="3%", help="Calibrate the rule on held-out positives to this share of false negatives."
+    ),
+]
+Depth = Annotated[
+    Optional[int],
+    typer.Option("--depth", metavar="K", min=1, help="Candidates of each retriever for a query [default: 200]."),
+]
+Seed = Annotated[Optional[int], typer.Option("--seed", metavar="S", help="Seed of every draw [default: 0].")]
+Lang = Annotated[
+    Optional[str],
+    typer.Option("--lang", metavar="CODE", help="Language of the set (BCP-47), where it does not say it."),
+]
+Limit = Annotated[
+    Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N documents; judged ones first.")
+]
+RecipeFile = Annotated[
+    Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+]
+
+
+@app.command()
+def mine(
+    src: AnySet = None,
+    retriever: Retrievers = None,
+    rule: RuleName = None,
+    negatives: Negatives = None,
+    target_fn: TargetFn = None,
+    depth: Depth = None,
+    seed: Seed = None,
+    lang: Lang = None,
+    limit: Limit = None,
+    recipe: RecipeFile = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Mine hard negatives: candidates of several retrievers, chosen by a rule, never a positive or its twin.
+
+    Example: dsbuild mine --src beir:DIR --retriever bm25,lsa --rule percpos --set rule.percent=0.95 --negatives 4
+    """
+    from dsbuild import console, retrieval_console
+    from dsbuild.builders import build, mined
+
+    given: dict[str, Any] = {
+        "source.src": mined.as_source(src),
+        "source.lang": lang,
+        "source.limit": limit,
+        "retriever.use": retriever,
+        "retriever.depth": depth,
+        "rule.name": rule,
+        "negatives": negatives,
+        "target_fn": build.share(target_fn) if target_fn else None,
+        "seed": seed,
+    }
+    made: Any = build.compose(recipe, given, settings or [], kind="mine")
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        found = mined.run_mine(made, out, store, executor.value, workers, reporter)
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, found, lambda: retrieval_console.print_mined(found))
