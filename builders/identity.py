@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,11 +53,12 @@ class FindTwins:
     """Number the documents of a corpus by what they have in common.
 
     Copies are texts that are equal after folding; near copies have at least the wanted Jaccard index, verified exactly, with a relevant
-    document; parts of an article have one group_id; translations have one original (`translation_of`, else the document itself). Memory:
-    about 100 bytes a document.
+    document; parts of an article have one group_id, or where they say none one beginning of the id up to the last `separator` (MIRACL: `#`);
+    translations have one original (`translation_of`, else the document itself). Memory: about 100 bytes a document.
     """
 
     near: Near
+    separator: str = ""
 
     name: ClassVar[str] = "find_twins"
     version: ClassVar[int] = 1
@@ -73,6 +75,9 @@ class FindTwins:
         doc_ids = pc.utf8_slice_codeunits(nodes.ids, len(_KIND) + 1)
         own = _in_order(rows, nodes, "doc_id")
         article = _in_order(rows, nodes, "group_id", own)
+        if self.separator:
+            parent = pc.replace_substring_regex(own, rf"(?s)^(.*){re.escape(self.separator)}.*?$", r"\1")
+            article = pc.if_else(pc.equal(article, own), parent, article)
         original = _in_order(rows, nodes, "translation_of", own)
         docs = pa.table([doc_ids, text, coded(article)[1], coded(original)[1]], schema=DOCS)
         relevant = np.zeros(nodes.total, np.bool_)

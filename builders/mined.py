@@ -61,13 +61,15 @@ class MineSection(Section):
     """How a set is mined.
 
     decide: the language that decides for all, through ids; "": each for itself; anchor: which score of a query's positives candidates are compared
-    with; siblings: whether other parts of a relevant article are refused; hardness: retrievers that do not mine and only say how hard the
+    with; siblings: whether other parts of a relevant article are refused; article: what stands in ids between article and part, such as # in
+    MIRACL ("": group_id alone says what an article is); hardness: retrievers that do not mine and only say how hard the
     negatives are for them ("auto": one of bm25 and lsa; "none"); candidates: whether the release holds the table of candidates.
     """
 
     decide: str = ""
     anchor: How = "min"
     siblings: bool = True
+    article: str = ""
     hardness: str = "auto"
     candidates: bool = True
 
@@ -249,7 +251,7 @@ def _mine(
         known = {node.name for node in nodes}
         watching = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
         nodes += [node for node in watching if node.name not in known]
-    nodes += twin_nodes(opened, lang, near)
+    nodes += twin_nodes(opened, lang, near, recipe.mine.article)
     inputs = {
         name: Input(f"retrieve.{lang}.{name.partition('.')[2]}", name.partition(".")[0]) for name in blocks.inputs()
     }
@@ -271,7 +273,7 @@ def _mine(
     return nodes
 
 
-def twin_nodes(opened: Opened, lang: str, near: Any) -> list[Node]:
+def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[Node]:
     """Sign the documents of a language and number what they have in common: `twins.<lang>` with the outputs docs and near."""
     from dsbuild.builders.identity import FIELDS, FindTwins
     from dsbuild.filters.link_texts import SignTexts
@@ -280,7 +282,7 @@ def twin_nodes(opened: Opened, lang: str, near: Any) -> list[Node]:
     twins = {"rows": whole(corpus), "keys": Input(f"sign.{lang}", "keys", "all"), "qrels": whole(qrels)}
     return [
         Node(f"sign.{lang}", SignTexts("doc_id", FIELDS, near), {"rows": Input(corpus.node, corpus.output)}),
-        Node(f"twins.{lang}", FindTwins(near), twins),
+        Node(f"twins.{lang}", FindTwins(near, article), twins),
     ]
 
 
