@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from dsbuild import files, languages, release
 from dsbuild.builders.chosen import batches, choose, fetch, files_of
 from dsbuild.builders.opened import FIELDS, LANGS
+from dsbuild.builders.report_sections import sections
 from dsbuild.builders.report_thresholds import (
     Verdicts,
     length_facts,
@@ -41,7 +41,6 @@ _STAGES = {
     "settle_contamination": "overlap with evaluation sets",
 }
 _UNKNOWN = {"und": "Language not identified"}
-_MEASURED = ("certificates", "certificate", "false_negatives", "review")
 
 
 def render_report(folder: Path, manifest: Mapping[str, Any], answers: Path | None = None) -> dict[str, str]:
@@ -92,10 +91,20 @@ def report_facts(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "name": manifest["name"], "version": manifest["version"], "dsbuild": manifest["dsbuild"], "build": manifest["recipe"]["build"],
         "translated": translated, "source": {**manifest["source"], "lang_name": _name(src)}, "src": src,
         "engines": manifest["engines"], "notes": manifest["notes"], "langs": langs,
+        "splits": _splits(rows),
         "totals": {name: sum(row.get(name, 0) for row in rows) for name in ("in", "kept", "dropped", "failed", "repaired")},
-        "measured": measured(manifest),
+        "sections": sections(folder, manifest),
         "has_source": bool(source_lengths) or not translated,
     }  # fmt: skip
+
+
+def _splits(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Rows of each split, in the order in which people read them; none where all rows are in one."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        found.update(row.get("splits", {}))
+    usual = [name for name in ("train", "dev", "validation", "test") if name in found]
+    return {name: found[name] for name in [*usual, *sorted(set(found) - set(usual))]} if len(found) > 1 else {}
 
 
 def _table(
@@ -262,36 +271,6 @@ def _judged(folder: Path, manifest: Mapping[str, Any], lang: str, table: str) ->
     for rows in batches(files_of(folder, f"{lang}-qrels/"), [column]):
         found.update(pc.unique(rows[column]).to_pylist())
     return pa.array(sorted(found), pa.string())
-
-
-def measured(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was measured besides, as tables: searches for duplicates, overlap, false negatives, certificates; only what is there."""
-    given = dict(manifest.get("findings", {}))
-    given.update({name: manifest[name] for name in _MEASURED if name in manifest})
-    tables = []
-    plain = {name: value for name, value in given.items() if not isinstance(value, Mapping | list)}
-    if plain:
-        tables.append(
-            {"title": "settings and counts", "columns": ["name", "value"], "rows": [[*one] for one in plain.items()]}
-        )
-    for name, value in given.items():
-        if isinstance(value, Mapping) and value and all(isinstance(one, Mapping) for one in value.values()):
-            columns = list(dict.fromkeys(key for one in value.values() for key in one))
-            rows = [[key, *(one.get(column, "") for column in columns)] for key, one in value.items()]
-            tables.append(
-                {"title": name, "columns": ["name", *columns], "rows": [[_said(cell) for cell in row] for row in rows]}
-            )
-        elif isinstance(value, Mapping) and value:
-            tables.append(
-                {"title": name, "columns": ["name", "value"], "rows": [[key, _said(one)] for key, one in value.items()]}
-            )
-        elif isinstance(value, list) and value:
-            tables.append({"title": name, "columns": ["value"], "rows": [[_said(one)] for one in value]})
-    return tables
-
-
-def _said(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list) else value
 
 
 def _name(code: str) -> str:

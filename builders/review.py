@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dsbuild import languages, release
+from dsbuild import release
 from dsbuild.builders import judgements
 from dsbuild.builders.chosen import choose, fetch, files_of, mark
 from dsbuild.builders.opened import FIELDS
+from dsbuild.cards.page import language
 from dsbuild.cards.plots import direction
 from dsbuild.cards.report import render_review
 from dsbuild.errors import RecipeError, SourceError, UnknownName
@@ -93,9 +94,15 @@ def open_review(
     if not items:
         raise SourceError(f"{folder}: no rows of {', '.join(langs)} to review")
     src = manifest["source"]["lang"]
+    codes = {
+        code
+        for item in items
+        for side in (item["source"] or (), item["target"])
+        for code in (item["lang"], *(field["lang"] for field in side))
+    }
     facts = {
         "name": manifest["name"], "version": manifest["version"], "release": release_key, "by": by, "answers": path.name,
-        "langs": [{"lang": lang, "name": languages.get(lang).name if lang in languages.codes() else lang} for lang in dict.fromkeys(langs)],
+        "langs": [{"lang": lang, "name": language(lang)} for lang in dict.fromkeys(langs)], "names": {code: language(code) for code in sorted(codes)},
         "translated": manifest["recipe"]["build"] == "translate" and any(lang != src for lang in langs), "src": src,
         "categories": judgements.CATEGORIES, "spans": any(item["spans"] for item in items), "max_note": judgements.MAX_NOTE,
     }  # fmt: skip

@@ -5,14 +5,19 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsbuild import languages
 
-_WIDTH, _HEIGHT = 400, 124
-_LEFT, _BOTTOM = 6, 20
+_WIDTH, _HEIGHT = 400, 172
+_LEFT, _RIGHT = 40, 16
+_INNER, _BASE = _WIDTH - _LEFT - _RIGHT, _HEIGHT - 38
+# Above the bars there is room for what the threshold says.
+_TALL = _BASE - 20
 _GAP = 0.6
+_AXIS = f'<line class="axis" x1="{_LEFT}" y1="{_BASE}" x2="{_WIDTH - _RIGHT}" y2="{_BASE}"/>'
+_NEARLY_ALL = 0.995
 
 
 def short(value: float) -> str:
@@ -52,37 +57,86 @@ def direction(code: str, text: str = "") -> str:
     return usual if usual in found or not found else found.pop()
 
 
-def histogram(rule: Mapping[str, Any]) -> str:
-    """An SVG drawing of the column's values with the threshold; bars on the dropping side are marked."""
-    drawn = rule["histogram"]
+def apart(values: Sequence[float]) -> list[str]:
+    """Numbers of one column in as few digits as tell all of them apart.
+
+    >>> apart([0.99981, 0.99984, 1.0]), apart([0.1, 0.57])
+    (['0.99981', '0.99984', '1'], ['0.1', '0.57'])
+    """
+    for digits in range(4, 17):
+        said = [short(value) if digits == 4 else f"{value:,.{digits}g}" for value in values]
+        if len(set(said)) == len(set(values)):
+            break
+    return said if values else []
+
+
+def number(value: Any) -> str:
+    """A value in a table: a number as people read it, nothing as a dash.
+
+    >>> number(8436), number(0.018295), number(None), number("hi")
+    ('8,436', '0.0183', '–', 'hi')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return short(value) if value.is_integer() or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def histogram(rule: Mapping[str, Any], unit: str = "") -> str:
+    """An SVG drawing of the column's values with the threshold, if there is one; bars on the dropping side are marked.
+
+    unit: what the axis counts.
+    """
+    drawn, bound, op = rule["histogram"], rule["threshold"], rule["op"]
     counts, low, high = drawn["counts"], drawn["low"], drawn["high"]
     span = (high - low) or 1.0
     tallest = max(counts) or 1
-    inner, base = _WIDTH - 2 * _LEFT, _HEIGHT - _BOTTOM
-    wide = inner / len(counts)
-    at = _LEFT + inner * (rule["threshold"] - low) / span
-    parts = [_open(f"values of {rule['column']}, threshold {short(rule['threshold'])}")]
+    wide = _INNER / len(counts)
+    said = f", fails {_comparison(op, bound)}" if bound is not None else ""
+    parts = [_open(f"histogram of {sum(counts):,} rows by {unit or rule['column']}{said}")]
+    # The square root lets small bars be seen beside tall ones; the page says so, and half the height is a quarter of the rows.
+    parts += _heights(tallest, {tallest: 1.0, round(tallest / 4): (round(tallest / 4) / tallest) ** 0.5})
+    failing = _failing(rule)
     for place, count in enumerate(counts):
         if not count:
             continue
-        # The square root lets small bars be seen beside tall ones; the axis says so.
-        tall = (base - 18) * (count / tallest) ** 0.5
-        middle = low + span * (place + 0.5) / len(counts)
-        falls = middle < rule["threshold"] if rule["op"] == "<" else middle > rule["threshold"]
         first, last = low + span * place / len(counts), low + span * (place + 1) / len(counts)
-        parts.append(
-            _bar("falls" if falls else "stays", place, wide, base, tall, f"{short(first)} to {short(last)}: {count:,}")
-        )
-    anchor, nudge = ("start", 4) if at < _WIDTH / 2 else ("end", -4)
-    bound = (
-        f"beyond ±{short(rule['threshold'])}" if rule["op"] == "abs>" else f"{rule['op']} {short(rule['threshold'])}"
-    )
-    parts.append(f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{_WIDTH - _LEFT}" y2="{base}"/>')
-    parts.append(f'<line class="bound" x1="{at:.1f}" y1="2" x2="{at:.1f}" y2="{base}"/>')
-    parts.append(f'<text x="{at + nudge:.1f}" y="11" text-anchor="{anchor}">fails {html.escape(bound)}</text>')
-    parts.append(_label(_LEFT, short(low), "start"))
-    parts.append(_label(_WIDTH - _LEFT, short(high), "end"))
-    return "".join([*parts, "</svg>"])
+        kind = "falls" if failing[place] else "stays"
+        tall = _TALL * (count / tallest) ** 0.5
+        parts.append(_bar(kind, place, wide, tall, f"{short(first)} to {short(last)}: {count:,}"))
+    parts.append(_AXIS)
+    parts += [_label(_LEFT + _INNER * (tick - low) / span, text) for tick, text in _steps(low, high)]
+    if bound is not None:
+        at = _LEFT + _INNER * (bound - low) / span
+        anchor, nudge = ("start", 5) if at < _WIDTH / 2 else ("end", -5)
+        parts.append(f'<line class="bound" x1="{at:.1f}" y1="2" x2="{at:.1f}" y2="{_BASE}"/>')
+        text = html.escape(f"fails {_comparison(op, bound)}")
+        parts.append(f'<text class="bound" x="{at + nudge:.1f}" y="12" text-anchor="{anchor}">{text}</text>')
+    return "".join([*parts, _title(unit), "</svg>"])
+
+
+def _comparison(op: str, bound: float) -> str:
+    return f"beyond ±{short(bound)}" if op == "abs>" else f"{op} {short(bound)}"
+
+
+def _failing(rule: Mapping[str, Any]) -> list[bool]:
+    """For each bar whether it stands on the side that fails; of a rule that no row fails none does."""
+    drawn, bound, op = rule["histogram"], rule["threshold"], rule["op"]
+    counts, low = drawn["counts"], drawn["low"]
+    if bound is None or rule.get("fails") == 0:
+        return [False] * len(counts)
+    step = ((drawn["high"] - low) or 1.0) / len(counts)
+    if op == "<":
+        return [low + step * (place + 0.5) < bound for place in range(len(counts))]
+    found = []
+    for place in range(len(counts)):
+        falls = low + step * (place + 0.5) > bound
+        if falls and op != ">=" and abs(low + step * place - bound) < step / 1000 and rule.get("scored"):
+            # A value equal to the threshold passes. Where most values are just that (a threshold of zero), so does their bar.
+            falls = sum(counts[place:]) <= 1 + 1.02 * sum(counts) * rule["fails"] / rule["scored"]
+        found.append(falls)
+    return found
 
 
 def lengths(drawn: Mapping[str, Any]) -> str:
@@ -95,39 +149,120 @@ def lengths(drawn: Mapping[str, Any]) -> str:
     if not filled:
         return ""
     first, last = min(filled), max(filled) + 1
-    inner, base = _WIDTH - 2 * _LEFT, _HEIGHT - _BOTTOM
-    wide = inner / (last - first)
-    parts = [_open("characters a text")]
+    # Few texts that are far longer than all others do not press these into a corner: the last bar holds them.
+    usual = max(_most(counts), _most(outline)) + 1
+    rest = usual + 3 < last
+    last = usual + 1 if rest else last
+    counts, outline = _gathered(counts, last), _gathered(outline, last)
+    wide = _INNER / (last - first)
     tallest = max([*counts, *outline])
+    parts = [_open(f"histogram of {sum(counts):,} texts by length in characters, logarithmic axis")]
+    parts += _heights(tallest, {tallest: 1.0, round(tallest / 2): round(tallest / 2) / tallest})
     for place in range(first, min(last, len(counts))):
         if counts[place]:
-            said = f"{_edge(place, wide_decade):,} to {_edge(place + 1, wide_decade):,} characters: {counts[place]:,}"
-            parts.append(_bar("stays", place - first, wide, base, (base - 18) * counts[place] / tallest, said))
+            until = "more" if rest and place == last - 1 else f"{_edge(place + 1, wide_decade):,}"
+            said = f"{_edge(place, wide_decade):,} to {until} characters: {counts[place]:,}"
+            parts.append(_bar("stays", place - first, wide, _TALL * counts[place] / tallest, said))
     if outline:
-        steps = [f"M{_LEFT} {base}"]
+        steps = [f"M{_LEFT} {_BASE}"]
         for place in range(first, last):
-            top = base - (base - 18) * (outline[place] if place < len(outline) else 0) / tallest
+            top = _BASE - _TALL * (outline[place] if place < len(outline) else 0) / tallest
             steps.append(f"V{top:.1f}H{_LEFT + (place - first + 1) * wide:.1f}")
-        parts.append(f'<path class="outline" d="{"".join(steps)}V{base}"/>')
-    parts.append(f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{_WIDTH - _LEFT}" y2="{base}"/>')
-    parts += _ticks(first, last, wide, wide_decade)
+        parts.append(f'<path class="outline" d="{"".join(steps)}V{_BASE}"/>')
+    parts.append(_AXIS)
+    parts += _ticks(first, last - rest, wide, wide_decade, _WIDTH - (60 if rest else 0))
+    if rest:
+        parts.append(_label(_WIDTH - _RIGHT - wide / 2, "more"))
+    return "".join([*parts, _title("characters a text"), "</svg>"])
+
+
+def _most(series: Sequence[int]) -> int:
+    """The bin up to which nearly all of a series lie."""
+    below, total = 0, sum(series)
+    for place, count in enumerate(series):
+        below += count
+        if below >= _NEARLY_ALL * total:
+            return place
+    return 0
+
+
+def _gathered(series: Sequence[int], size: int) -> list[int]:
+    """The first bins, the last of them with all that lies beyond."""
+    return [*series[: size - 1], sum(series[size - 1 :])] if len(series) >= size else list(series)
+
+
+def bars(drawn: Mapping[str, Any]) -> str:
+    """An SVG drawing of named values, each with the interval that it lies in where there is one.
+
+    drawn: unit, bars [{label, value, low, high}]; low and high may be None.
+    """
+    rows = drawn["bars"]
+    ends: list[float] = [one[name] for one in rows for name in ("value", "low", "high") if one[name] is not None]
+    low, high = float(min(0.0, *ends)), float(max(0.0, *ends))
+    high = high if high > low else low + 1
+    left, line = 150, 24
+    inner, base = _WIDTH - left - 58, line * len(rows) + 4
+
+    def across(value: float) -> float:
+        return left + inner * (value - low) / (high - low)
+
+    label = "; ".join(f"{one['label']} {short(one['value'])}" for one in rows)
+    parts = [_open(f"{drawn['unit']}: {label}", base + 34)]
+    for tick, text in _steps(low, high):
+        at = across(tick)
+        parts.append(f'<line class="grid" x1="{at:.1f}" y1="0" x2="{at:.1f}" y2="{base}"/>')
+        parts.append(f'<text x="{at:.1f}" y="{base + 14}" text-anchor="middle">{text}</text>')
+    for place, one in enumerate(rows):
+        top, zero, at = place * line + 6, across(0.0), across(one["value"])
+        name = one["label"] if len(one["label"]) <= 22 else f"{one['label'][:21]}…"
+        bounds = [one["low"], one["high"]] if one["low"] is not None and one["high"] is not None else []
+        said = f"{one['label']}: {short(one['value'])}" + (
+            f" ({short(bounds[0])} to {short(bounds[1])})" if bounds else ""
+        )
+        parts.append(f'<text x="{left - 6}" y="{top + 11}" text-anchor="end">{html.escape(name)}</text>')
+        parts.append(
+            f'<rect class="stays" x="{min(zero, at):.1f}" y="{top}" width="{max(abs(at - zero), 1):.1f}" height="14">'
+            f"<title>{html.escape(said)}</title></rect>"
+        )
+        if bounds:
+            y, (start, stop) = top + 7, map(across, bounds)
+            parts.append(
+                f'<path class="interval" d="M{start:.1f} {y}H{stop:.1f}M{start:.1f} {y - 4}v8M{stop:.1f} {y - 4}v8"/>'
+            )
+        right = max([at, *map(across, bounds)])
+        parts.append(f'<text class="value" x="{right + 5:.1f}" y="{top + 11}">{short(one["value"])}</text>')
+    parts.append(
+        f'<text x="{left + inner / 2:.1f}" y="{base + 29}" text-anchor="middle">{html.escape(drawn["unit"])}</text>'
+    )
     return "".join([*parts, "</svg>"])
 
 
-def _ticks(first: int, last: int, wide: float, a_decade: int) -> list[str]:
-    """Labels at 1, 2, 5, 10, 20, ... as far as they lie inside and apart."""
-    parts, before = [], -1000.0
-    for length in (step * 10**power for power in range(8) for step in (1, 2, 5)):
-        place = a_decade * math.log10(length) - first
-        at = _LEFT + place * wide
-        if 0 <= place <= last - first and at - before >= 44:
-            anchor = "start" if at < 20 else "end" if at > _WIDTH - 24 else "middle"
-            parts.append(_label(at, f"{length:,}", anchor))
-            before = at
-    if len(parts) < 2:
-        ends = ((first, _LEFT, "start"), (last, _WIDTH - _LEFT, "end"))
-        parts = [_label(at, f"{_edge(place, a_decade):,}", anchor) for place, at, anchor in ends]
-    return parts
+def _steps(low: float, high: float) -> list[tuple[float, str]]:
+    """Round numbers from low to high, three to six, as an axis names them."""
+    span = high - low
+    if span <= 0 or not math.isfinite(span):
+        return [(low, short(low))]
+    power = 10.0 ** math.floor(math.log10(span / 10))
+    for step in (power * size for size in (1, 2, 2.5, 5, 10, 20, 25, 50, 100)):
+        places = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        if len(places) <= 6:
+            break
+    return [(place * step, short(round(place * step, 12))) for place in places]
+
+
+def _ticks(first: int, last: int, wide: float, a_decade: int, until: float) -> list[str]:
+    """Labels at 1, 2, 5, 10, 20, ... as far as they lie inside and apart; at more lengths where all texts are nearly alike."""
+    parts: list[str] = []
+    for steps in ((1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), tuple(step / 10 for step in range(10, 100))):
+        parts, before = [], -1000.0
+        for length in (step * 10**power for power in range(8) for step in steps if (step * 10**power).is_integer()):
+            at = _LEFT + (a_decade * math.log10(length) - first) * wide
+            if _LEFT - 1 <= at <= min(_LEFT + (last - first) * wide + 1, until) and at - before >= 44:
+                parts.append(_label(at, f"{int(length):,}"))
+                before = at
+        if len(parts) > 2:
+            return parts
+    return parts or [_label(_LEFT, f"{_edge(first, a_decade):,}")]
 
 
 def _edge(place: int, a_decade: int) -> int:
@@ -135,18 +270,49 @@ def _edge(place: int, a_decade: int) -> int:
     return -(-int(10 ** (place / a_decade) * 1000) // 1000)
 
 
-def _open(label: str) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label)}">'
+def _heights(tallest: int, shares: Mapping[int, float]) -> list[str]:
+    """Lines across with the rows that they stand for."""
+    parts = []
+    for rows, share in shares.items():
+        if rows and (rows == tallest or share < 0.9):
+            y = _BASE - _TALL * share
+            parts.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_brief(rows)}</text>')
+    return parts
 
 
-def _bar(kind: str, place: int, wide: float, base: float, tall: float, title: str) -> str:
+def _brief(count: int) -> str:
+    """A count in a few characters.
+
+    >>> _brief(950), _brief(12_340), _brief(2_000_000)
+    ('950', '12k', '2M')
+    """
+    for size, name in ((10**9, "G"), (10**6, "M"), (10**4, "k")):
+        if count >= size:
+            value = count / (1000 if name == "k" else size)
+            return f"{value:.0f}{name}" if value >= 10 or value == int(value) else f"{value:.1f}{name}"
+    return f"{count:,}"
+
+
+def _open(label: str, height: int = 0) -> str:
+    return f'<svg viewBox="0 0 {_WIDTH} {height or _HEIGHT}" role="img" aria-label="{html.escape(label)}">'
+
+
+def _bar(kind: str, place: int, wide: float, tall: float, title: str) -> str:
     # A bar of one row is drawn as well: a pixel is the least that can be seen.
     tall = max(tall, 1.0)
     return (
-        f'<rect class="{kind}" x="{_LEFT + place * wide + _GAP / 2:.1f}" y="{base - tall:.1f}" width="{max(wide - _GAP, 1):.1f}" '
+        f'<rect class="{kind}" x="{_LEFT + place * wide + _GAP / 2:.1f}" y="{_BASE - tall:.1f}" width="{max(wide - _GAP, 1):.1f}" '
         f'height="{tall:.1f}"><title>{title}</title></rect>'
     )
 
 
-def _label(at: float, text: str, anchor: str) -> str:
-    return f'<text x="{at:.1f}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{text}</text>'
+def _label(at: float, text: str) -> str:
+    return (
+        f'<line class="axis" x1="{at:.1f}" y1="{_BASE}" x2="{at:.1f}" y2="{_BASE + 4}"/>'
+        f'<text x="{at:.1f}" y="{_BASE + 17}" text-anchor="middle">{text}</text>'
+    )
+
+
+def _title(text: str) -> str:
+    return f'<text x="{_LEFT + _INNER / 2:.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(text)}</text>'

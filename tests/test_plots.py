@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dsbuild.cards.plots import direction, histogram, lengths, percent
+from dsbuild.cards.plots import apart, direction, histogram, lengths, percent
 
 RULE: dict[str, Any] = {
     "column": 'ratio <"&', "op": ">", "threshold": 3.0, "histogram": {"counts": [5, 0, 2, 1], "low": 0.0, "high": 4.0},
@@ -53,3 +53,31 @@ def test_a_text_in_another_script_goes_its_own_way() -> None:
     assert direction("ur", "A text (English)") == "ltr"
     assert direction("en", "שלום") == "rtl"
     assert direction("ur", "12:30") == "rtl"
+
+
+def test_a_rule_that_no_row_failed_has_no_failing_bar() -> None:
+    drawn = {"counts": [272, 0, 3], "low": 0.0, "high": 1.0}
+    rule = {"column": "url_mismatch", "op": ">", "threshold": 0.0, "histogram": drawn, "scored": 275}
+    assert bars(histogram({**rule, "fails": 0})) == [("stays", 272), ("stays", 3)]
+    # Values of zero pass a threshold of zero.
+    assert bars(histogram({**rule, "fails": 3})) == [("stays", 272), ("falls", 3)]
+
+
+def test_the_axis_names_round_numbers_and_what_it_counts() -> None:
+    svg = histogram({**RULE, "histogram": {"counts": [5, 2], "low": 25.68, "high": 243.9}, "threshold": 50.0}, "words")
+    said = [one.text for one in ElementTree.fromstring(svg).iter("text")]
+    assert all(tick in said for tick in ("50", "100", "150", "200", "words", "fails > 50"))
+    assert "25.68" not in said
+
+
+def test_one_very_long_text_does_not_press_all_others_into_a_corner() -> None:
+    drawn = {"counts": [0] * 40 + [300, 900, 300] + [0] * 40 + [1], "outline": None, "a_decade": 20}
+    found = bars(lengths(drawn))
+    assert [number for _, number in found] == [300, 900, 300, 1]
+    assert "to more characters: 1" in lengths(drawn)
+
+
+def test_thresholds_of_a_column_are_told_apart() -> None:
+    said = apart([0.99981, 0.99983, 0.99984])
+    assert len(set(said)) == 3
+    assert apart([]) == []

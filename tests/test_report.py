@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from tests.small_set import (
 
 ATTACK = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 URDU = "دریا پہاڑیوں سے نکلتا ہے <b>اور</b> مشرق کی طرف بہتا ہے۔"
+LONG = "x1" * 90
 DOCUMENTS = [(name, title, f"{text} {ATTACK if name == 'd5' else ''}") for name, title, text in DOCS]
 
 
@@ -56,7 +58,11 @@ def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def filtered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("filtered")
-    source = write_set(folder / "set", docs=[*DOCUMENTS, ("tag", "", "12 34 56 78 90 12")], qrels={"train": QRELS})
+    source = write_set(
+        folder / "set",
+        docs=[*DOCUMENTS, ("tag", "", "12 34 56 78 90 12"), (LONG, "", "9 8 7 6 5 4 3 2 1 0 12")],
+        qrels={"train": QRELS},
+    )
     code, _, err = cli(
         "filter", "--src", f"beir:{source}", "--profile", "sentence", "--lang", "en", "--out", folder / "out", "--store", folder / "store"
     )  # fmt: skip
@@ -215,6 +221,46 @@ def test_a_release_without_source_tables_says_so(translated: Path, tmp_path: Pat
     text = Outline(render_report(copy, release.read_manifest(copy))["report.html"]).text
     assert "without its source tables" in text
     assert pq.ParquetFile(next(copy.glob("hi-corpus/*"))).metadata.num_rows
+
+
+def test_sections_of_a_build_are_on_the_page(filtered: Path) -> None:
+    manifest = {
+        **release.read_manifest(filtered),
+        "sections": [{"title": f"Certificate {ATTACK}", "text": "12 of 400"}],
+    }
+    found = Outline(render_report(filtered, manifest)["report.html"])
+    assert "Certificate <script>" in found.text
+    assert [tag for tag, _ in found.tags].count("script") == 1
+
+
+@pytest.mark.parametrize("kind", ["translated", "filtered"])
+def test_the_page_can_be_read_without_seeing_it(kind: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    tags = Outline(render_report(folder, release.read_manifest(folder))["report.html"]).tags
+    names = [tag for tag, _ in tags]
+    assert [names.count(tag) for tag in ("h1", "header", "nav", "main", "footer")] == [1] * 5
+    assert names.count("caption") == names.count("table") > 1
+    assert all(attrs.get("scope") for tag, attrs in tags if tag == "th")
+    assert all(attrs.get("aria-label") for tag, attrs in tags if tag == "svg")
+    levels = [int(tag[1]) for tag in names if re.fullmatch("h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+@pytest.mark.parametrize("kind", ["report", "dry"])
+def test_long_ids_do_not_make_a_page_wider_than_a_telephone(filtered: Path, kind: str) -> None:
+    page = filtered.parent / f"{kind}.html"
+    if kind == "report":
+        page.write_text(render_report(filtered, release.read_manifest(filtered))["report.html"], "utf-8")
+    else:
+        page.write_bytes((filtered / "report.html").read_bytes())
+    assert LONG in page.read_text("utf-8")
+    with Chromium(390) as browser:
+        browser.open(page.as_uri())
+        browser.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert browser.requests == [page.as_uri()]
+        assert browser.errors == []
 
 
 @pytest.mark.skipif(PROGRAM is None, reason=MISSING)

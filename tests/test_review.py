@@ -220,3 +220,27 @@ def test_spans_are_shown_and_judged_and_a_lost_server_is_told(folder: Path, tmp_
         process.wait()
         browser.press("1")
         browser.wait("document.getElementById('state').textContent.startsWith('NOT saved (1)')")
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+def test_after_the_last_row_come_those_that_were_left_out_and_the_questions_stay_in_sight(
+    folder: Path, tmp_path: Path
+) -> None:
+    state = "document.getElementById('state').textContent"
+    with (
+        reviewing(folder, tmp_path / "a.jsonl", "--langs", "hi", "--n", 4) as (address, _),
+        Chromium(390, 640) as browser,
+    ):
+        browser.open(address)
+        browser.wait("document.body.dataset.place === '0'")
+        assert browser.run("document.getElementById('back').disabled")
+        assert browser.run("document.querySelector('main #row .side').textContent") == "English"
+        for key in ("j", "1", "1", "1"):
+            browser.press(key)
+        assert browser.run("document.body.dataset.place") == "0"
+        browser.press("1")
+        browser.wait(f"{state}.startsWith('saved; all 4 rows are answered')")
+        assert browser.run("document.getElementById('open').disabled")
+        browser.run("document.querySelector('#row p').textContent = 'long '.repeat(3000)")
+        bottom = browser.run("document.querySelector('#acceptable button').getBoundingClientRect().bottom")
+        assert 0 < bottom < 640
