@@ -11,13 +11,16 @@ from dsbuild import content
 Contents = dict[str, dict[str, content.Content]]  # by configuration and split
 
 
-def check_content(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What of the content digests in a manifest does not agree with the rows; nothing for a draft, which has none."""
+def check_content(folder: Path, manifest: Mapping[str, Any], found: Contents | None = None) -> list[str]:
+    """What of the content digests in a manifest does not agree with the rows; nothing for a draft, which has none.
+
+    found: what the splits hold, where they were read before.
+    """
     if "release" not in manifest:
         return []
     said: Mapping[str, Mapping[str, Mapping[str, Any]]] = manifest["release"]["content"]
     problems = []
-    found = contents(folder, manifest)
+    found = contents(folder, manifest) if found is None else found
     for config in sorted({*said, *found}):
         for split in sorted({*said.get(config, ()), *found.get(config, ())}):
             known, there = said.get(config, {}).get(split), found.get(config, {}).get(split)

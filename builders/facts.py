@@ -13,6 +13,7 @@ import dsbuild
 from dsbuild import files, release
 from dsbuild.builders import reviewed
 from dsbuild.builders.card_check import check_card
+from dsbuild.builders.contents import Contents
 from dsbuild.builders.measures import OriginOf, ask, measure_split
 from dsbuild.builders.parallel_losses import losses, verdict_files
 from dsbuild.cards import answers as human
@@ -205,20 +206,20 @@ def _sums(folder: Path, manifest: Mapping[str, Any]) -> dict[str, tuple[int, str
     }
 
 
-def check_facts(folder: Path, *, readme: bool = True) -> list[str]:
+def check_facts(folder: Path, *, readme: bool = True, found: Contents | None = None) -> list[str]:
     """What in `facts.json`, `DATASHEET.md`, `croissant.json` and `README.md` is not what the release's files give; one line each.
 
     Texts are made again and compared where this version of dsbuild made them: another words them otherwise. readme: whether README.md is
-    among them.
+    among them; found: what the splits hold, where they were read before.
     """
     manifest = release.read_manifest(folder)
-    return list(_checked(folder, manifest, readme=readme))
+    return list(_checked(folder, manifest, readme=readme, contents=found))
 
 
-def _checked(folder: Path, manifest: Mapping[str, Any], *, readme: bool) -> Iterator[str]:
+def _checked(folder: Path, manifest: Mapping[str, Any], *, readme: bool, contents: Contents | None) -> Iterator[str]:
     own = manifest["dsbuild"] == dsbuild.__version__
     if own and readme:
-        yield from check_card(folder, manifest)
+        yield from check_card(folder, manifest, contents)
     if not (folder / FACTS).exists():
         return
     said, true = read(folder, manifest), compute(folder, manifest)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import release
-from dsbuild.builders.contents import check_content
+from dsbuild.builders.contents import check_content, contents
 from dsbuild.builders.facts import check_facts
 from dsbuild.builders.shared_texts import accepted_texts, check_shared
 from dsbuild.builders.validate import database
@@ -37,8 +37,10 @@ def verify(folder: Path, *, leakage: bool = True) -> dict[str, Any]:
         problems += list(_accounting(folder, manifest))
         problems += list(check_shared(folder, manifest)) if leakage else []
         problems += (card := list(_card(folder, manifest)))
-        problems += check_content(folder, manifest)
-        problems += check_facts(folder, readme=not card)
+        # Only a release states what its rows hold; they are read once for both checks.
+        held = contents(folder, manifest) if "release" in manifest else None
+        problems += check_content(folder, manifest, held)
+        problems += check_facts(folder, readme=not card, found=held)
         checked["configurations"] = len(manifest["configs"])
         checked["rows"] = sum(
             one["rows"] for config in manifest["configs"].values() for one in config["splits"].values()
