@@ -12,7 +12,7 @@ import pytest
 
 from dsbuild.builders import build, mined
 from dsbuild.errors import DsbuildError, RecipeError, SourceError, UnknownName
-from tests.small_set import cli, digests, rows
+from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 
 WORDS = (
     "mill stream valley wheel stone baker bread morning lamp harbour rope sail wind letter bridge garden winter copper field horse "
@@ -306,3 +306,48 @@ def test_run_files_mine_and_no_path_is_told(base: Path, tmp_path: Path) -> None:
     run.write_text("\n".join(line.replace(" -", " ") for line in lines) + "\n", "utf-8")
     with pytest.raises(DsbuildError):
         mine(tmp_path, base / "set", retriever=f"run:{run}", out="reversed")
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("translated")
+    source = write_set(folder / "source")
+    assert cli(*translate(folder, source, write_memory(folder / "memory.tsv")))[0] == 0
+    return folder
+
+
+def test_a_decision_in_one_language_is_that_of_all(translated: Path, tmp_path: Path) -> None:
+    found = mine(tmp_path, tmp_path, "mine.decide=en", src=f"release:{translated / 'out'}", negatives=2)
+    pairs = {
+        lang: {
+            (query, row["doc_id"], row["rank"])
+            for query, some in negatives(tmp_path / "out", lang).items()
+            for row in some
+        }
+        for lang in ("en", "hi", "ta")
+    }
+    assert pairs["en"]
+    held = {lang: {row["doc_id"] for row in rows(tmp_path / "out", f"{lang}-corpus/*")} for lang in pairs}
+    asked = {lang: {row["query_id"] for row in rows(tmp_path / "out", f"{lang}-queries/*")} for lang in pairs}
+    everywhere = held["en"] & held["hi"] & held["ta"]
+    for lang, some in pairs.items():
+        assert {doc for _, doc, _ in some} <= everywhere
+        judged = {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", f"{lang}-qrels/*")}
+        assert some == {one for one in pairs["en"] if one[0] in asked[lang] and one[:2] not in judged}
+    mapped = [row for some in negatives(tmp_path / "out", "hi").values() for row in some]
+    assert {(row["score"], row["anchor_score"], row["retriever"]) for row in mapped} == {(None, None, None)}
+    assert set(found["languages"]) == {"en", "hi", "ta"}
+    assert not list((tmp_path / "out").glob("hi-candidates"))
+    assert cli("verify", tmp_path / "out")[0] == 0
+
+
+def test_else_each_language_mines_for_itself(translated: Path, tmp_path: Path) -> None:
+    found = mine(tmp_path, tmp_path, src=f"release:{translated / 'out'}", negatives=2)
+    assert all(one["negatives"] and one["candidates"] for one in found["languages"].values())
+    for lang in ("en", "hi", "ta"):
+        judged = {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", f"{lang}-qrels/*")}
+        held = {row["doc_id"] for row in rows(tmp_path / "out", f"{lang}-corpus/*")}
+        for query, some in negatives(tmp_path / "out", lang).items():
+            assert not {(query, row["doc_id"]) for row in some} & judged
+            assert {row["doc_id"] for row in some} <= held
+    assert cli("verify", tmp_path / "out")[0] == 0
