@@ -41,6 +41,12 @@ RETRIEVERS = Registry(
     "retriever",
     {
         "bm25": "dsbuild.builders.bm25:BM25",
+        "dense": "dsbuild.builders.dense:Dense",
+        "interleave": "dsbuild.builders.fusion:Interleave",
         "lsa": "dsbuild.builders.lsa:LSA",
+        "ngrams": "dsbuild.builders.ngrams:Ngrams",
+        "rrf": "dsbuild.builders.fusion:RRF",
+        "run": "dsbuild.builders.run_file:RunFile",
+        "words": "dsbuild.builders.word_vectors:WordVectors",
     },
 )

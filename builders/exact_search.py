@@ -86,6 +86,21 @@ def _offer(products: Any, first: int, scores: Any, rows: Any, sizes: Any, start:
         sizes[query] = offer(scores[query], rows[query], sizes[query], products[query], first, least)
 
 
+def rank(documents: Vectors, queries: Vectors, near: Rows) -> Hits:
+    """Rows that were found for each query, (n, k) with -1 where there are fewer, as hits that are rated exactly."""
+    rows, scores = np.empty(near.shape, np.int64), np.empty(near.shape, np.float32)
+    for query, found in enumerate(near):
+        own = np.sort(found[found >= 0])
+        _rank(
+            np.asarray(queries[query], np.float32),
+            np.asarray(documents[own], np.float32),
+            own,
+            rows[query],
+            scores[query],
+        )
+    return rows, scores
+
+
 def _settle(
     documents: Vectors, block: Vectors, kept: Rows, sizes: Any, rows: Rows, scores: Scores, start: int, end: int
 ) -> None:

@@ -171,6 +171,45 @@ def term_hashes(texts: pa.Array) -> tuple[Hashes, Offsets]:
     return hashes, bounds
 
 
+def ngram_hashes(texts: pa.Array, n: int) -> tuple[Hashes, Offsets]:
+    """The hashes of the n-grams of characters of some texts, as `term_hashes`; one of a script of whole syllables or words counts as two."""
+    table = search_table()
+    data, offsets = buffers(texts)
+    hashes: Hashes
+    bounds: Offsets
+    hashes, bounds = _ngrams(data, offsets, table.one, table.many, n)
+    return hashes, bounds
+
+
+@compiled
+def _ngrams(data: Bytes, offsets: Offsets, one: Any, many: Any, n: int) -> tuple[Hashes, Offsets]:
+    most = 0
+    for text in range(len(offsets) - 1):
+        most = max(most, offsets[text + 1] - offsets[text])
+    codes = np.empty(room(most) + 3, np.uint32)
+    out = np.empty(room(offsets[-1] - offsets[0]) + len(offsets), np.uint64)
+    bounds = np.zeros(len(offsets), np.int64)
+    count = 0
+    for text in range(len(offsets) - 1):
+        size = fold(data, offsets[text], offsets[text + 1], one, many, codes)
+        before = count
+        for first in range(size):
+            value, width, last = np.uint64(n), 0, first
+            while last < size and width < n:
+                value = (value + np.uint64(codes[last] & CODE_MASK) + np.uint64(1)) * _FACTOR
+                value ^= value >> np.uint64(29)
+                width += 2 if codes[last] >> CLASS_SHIFT == _PAIRED else 1
+                last += 1
+            # Only the whole of a text may be shorter.
+            if width >= n or first == 0:
+                out[count] = mix(value)
+                count += 1
+        bounds[text + 1] = count
+        if size == 0:
+            bounds[text + 1] = count = before
+    return out[:count], bounds
+
+
 def blocks(texts: pa.Array, size_bytes: int = _BLOCK_BYTES) -> Iterator[pa.Array]:
     """Runs of texts of about so many bytes each, a longer text by itself."""
     _, offsets = buffers(texts)

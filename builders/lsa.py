@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dsbuild.builders import exact_search, lexical_tokens, postings
 from dsbuild.builders.postings import Postings
-from dsbuild.builders.retriever import Collection, Hits, Ordered, Rows, Scores
+from dsbuild.builders.retriever import Collection
+from dsbuild.builders.vector_index import Floats, VectorRetriever
 from dsbuild.errors import RecipeError
-
-Floats = npt.NDArray[np.float32]
-
-_AT_ONCE = 65_536
 
 
 @dataclass(eq=False)
-class LSA(Ordered):
+class LSA(VectorRetriever):
     """Cosine of texts in the space of the largest singular vectors of their log-TF-IDF matrix.
 
     A weight is (1 + ln tf) (1 + ln ((1 + N) / (1 + df))), a text's weights have length 1. Queries without a known term have no hits;
@@ -33,23 +29,22 @@ class LSA(Ordered):
     dims: int = 200
     min_df: int = 1
     fit: int = 100_000
-    index_kind: str = "exact"
 
     name = "lsa"
 
     def __post_init__(self) -> None:
-        super().__init__()
+        super().__post_init__()
         if self.dims < 1 or self.min_df < 1 or self.fit < 2:
             raise RecipeError(
                 f"retriever.lsa: dims={self.dims}, min_df={self.min_df}, fit={self.fit}: at least 1, 1 and 2"
             )
         self._postings: Postings | None = None
-        self._idf = self._basis = self._vectors = np.empty(0, np.float32)
+        self._idf = self._basis = np.empty(0, np.float32)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Retriever`."""
         own = {"dims": self.dims, "min_df": self.min_df, "fit": self.fit}
-        return {"retriever": "lsa", **own, "terms": lexical_tokens.VERSION}
+        return {"retriever": "lsa", **own, "terms": lexical_tokens.VERSION, **self.fingerprint_index()}
 
     def build(self, corpus: Collection, scratch: Path) -> None:
         """See `Ordered`."""
@@ -65,7 +60,7 @@ class LSA(Ordered):
         matrix = unit_rows(by_term.tocsr())
         some = matrix if n <= self.fit else matrix[np.arange(self.fit) * n // self.fit]
         self._basis = basis_of(some, self.dims)
-        self._vectors = exact_search.normalised(matrix @ self._basis)
+        self.hold(exact_search.normalised(matrix @ self._basis), corpus)
         # Only the vocabulary is needed from here on.
         empty = np.empty(0, np.int32)
         self._postings = Postings(found.vocabulary, found.starts[:1], empty, empty, found.lengths)
@@ -80,22 +75,11 @@ class LSA(Ordered):
         matrix = sparse.csr_matrix((weights, asked.terms, asked.starts), shape=(len(texts), len(self._idf)))
         return exact_search.normalised(unit_rows(matrix) @ self._basis)
 
-    def find(self, queries: Collection, k: int) -> Hits:
-        """See `Ordered`."""
-        vectors = self.encode(queries.texts)
-        rows, scores = exact_search.search(self._vectors, vectors, k)
-        rows[~vectors.any(axis=1)] = -1
-        return rows, scores
-
-    def rate(self, queries: Collection, query_rows: Rows, doc_rows: Rows) -> Scores:
-        """See `Ordered`."""
-        return exact_search.rate(self._vectors, self.encode(queries.texts), query_rows, doc_rows)
-
     def close(self) -> None:
         """See `Retriever`."""
         super().close()
         self._postings = None
-        self._idf = self._basis = self._vectors = np.empty(0, np.float32)
+        self._idf = self._basis = np.empty(0, np.float32)
 
 
 def unit_rows(matrix: Any) -> Any:

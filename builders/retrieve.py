@@ -89,6 +89,11 @@ class Retrieve:
                 bare += int((rows[:, 0] < 0).sum()) if len(some) and self.depth else 0
                 anchors.append(judged.anchors(retriever, self.retriever, some, start, rows))
                 yield Shard(_candidates(self.retriever, some, corpus, rows, scores))
+            if len(queries) and bare == len(queries):
+                raise SourceError(
+                    f"retriever {self.retriever}: "
+                    f"no query of {self.lang} has a hit; do its file and this set name queries alike, and are both in one language?"
+                )
             facts["queries_without_hits"] = bare
             retriever.close()
 

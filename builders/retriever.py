@@ -111,12 +111,14 @@ class Ordered:
     """
 
     name = ""
-    deterministic = True
+    # Whether the kind of retriever is; an instance says so in `deterministic`.
+    REPEATS: ClassVar[bool] = True
     # What an instance is given besides its options: "path" (what it is, for messages) or "parts"; and an example.
     GIVEN: ClassVar[Mapping[str, str]] = {}
     EXAMPLE: ClassVar[str] = ""
 
     def __init__(self) -> None:
+        self.deterministic = self.REPEATS
         self._order: Rows = np.empty(0, np.int64)
         self._place: Rows = np.empty(0, np.int64)
 
@@ -208,12 +210,16 @@ def _open(part: str, options: Mapping[str, Mapping[str, Any]]) -> Retriever:
 
     name, _, argument = part.partition(":")
     kind = RETRIEVERS.get(name)
-    own = dict(options.get(name, {}))
-    known = {field.name: field for field in dataclasses.fields(kind) if field.init and field.name not in kind.GIVEN}
-    for key, value in own.items():
+    own: dict[str, Any] = {}
+    known = {
+        str(field.metadata.get("option", field.name)): field
+        for field in dataclasses.fields(kind)
+        if field.init and field.name not in kind.GIVEN
+    }
+    for key, value in options.get(name, {}).items():
         if key not in known:
             raise UnknownName(f"option of retriever {name}", key, known)
-        own[key] = _as_kind(f"retriever.{name}.{key}", value, known[key])
+        own[known[key].name] = _as_kind(f"retriever.{name}.{key}", value, known[key])
     inner = []
     if "parts" in kind.GIVEN:
         inner = [_open(one.strip(), options) for one in argument.split("+") if one.strip()]
