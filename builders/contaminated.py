@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from dsbuild import executors, parquet, release, run
+from dsbuild.builders import licensing
 from dsbuild.builders.cascade import Cascade
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.opened import FIELDS, IDS, RELEASE, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
@@ -92,8 +93,14 @@ def check(
 
 def nodes_of(recipe: ContaminationRecipe, store: Path) -> list[Node]:
     """The graph of a recipe, for `dsbuild plan`."""
-    digests = store / "digests"
-    return _graph(recipe, open_tables(recipe.source, table=recipe.contamination.table, digests=digests), digests)[0]
+    return _graph(recipe, _opened(recipe, store), store / "digests")[0]
+
+
+def _opened(recipe: ContaminationRecipe, store: Path) -> Opened:
+    """The source; masking changes texts, which some licences forbid."""
+    opened = open_tables(recipe.source, table=recipe.contamination.table, digests=store / "digests")
+    licensing.check_opened(opened, recipe.release.license, derived=recipe.policy == "mask")
+    return opened
 
 
 def run_check(
@@ -108,7 +115,7 @@ def run_check(
     chosen = executors.make(executor, workers)
     with held_folder(out, recipe.title()) as folder:
         digests = store / "digests"
-        opened = open_tables(recipe.source, table=recipe.contamination.table, digests=digests)
+        opened = _opened(recipe, store)
         release.check_replaceable(folder, facts_of(opened))
         nodes, final = _graph(recipe, opened, digests)
         progress = run.run(nodes, Store(store), recipe.title(), chosen, reporter)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dsbuild import executors, release, run
+from dsbuild.builders import licensing
 from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
@@ -83,7 +84,14 @@ def split(
 
 def nodes_of(recipe: SplitRecipe, store: Path) -> list[Node]:
     """The graph of a recipe, for `dsbuild plan`."""
-    return _graph(recipe, open_tables(recipe.source, table=recipe.split.table, digests=store / "digests"))[0]
+    return _graph(recipe, _opened(recipe, store))[0]
+
+
+def _opened(recipe: SplitRecipe, store: Path) -> Opened:
+    """The source; a split changes no text, so only licences that cannot stand together stop it."""
+    opened = open_tables(recipe.source, table=recipe.split.table, digests=store / "digests")
+    licensing.check_opened(opened, recipe.release.license, derived=False)
+    return opened
 
 
 def run_split(
@@ -93,7 +101,7 @@ def run_split(
     _check_shares(recipe.shares)
     chosen = executors.make(executor, workers)
     with held_folder(out, recipe.title()) as folder:
-        opened = open_tables(recipe.source, table=recipe.split.table, digests=store / "digests")
+        opened = _opened(recipe, store)
         release.check_replaceable(folder, facts_of(opened))
         nodes, final = _graph(recipe, opened)
         progress = run.run(nodes, Store(store), recipe.title(), chosen, reporter)

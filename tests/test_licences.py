@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,43 @@ def test_a_memory_of_other_share_alike_terms_stops_too(tmp_path: Path) -> None:
     assert code == 2
     assert "odbl" in err
     assert "cc-by-sa-4.0" in err
+
+
+def test_masking_what_may_not_be_adapted_stops_and_choosing_does_not(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "set")
+    (source / "README.md").write_text("---\nlicense: cc-by-nd-4.0\nlanguage: en\n---\n", "utf-8")
+    (tmp_path / "items.jsonl").write_text('{"id": "1", "text": "where does the river flow", "lang": "en"}\n', "utf-8")
+    arguments = [
+        "contamination", "--src", f"beir:{source}", "--lang", "en", "--against", tmp_path / "items.jsonl", "--out", tmp_path / "out",
+        "--store", tmp_path / "store",
+    ]  # fmt: skip
+    code, _, err = cli(*arguments, "--policy", "mask")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "allows no adaptations" in err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store/units").exists()
+    assert cli(*arguments, "--policy", "flag")[0] == 0
+    assert cli(*arguments, "--policy", "mask", "--set", "release.license=cc-by-4.0")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["split", "contamination"])
+def test_a_release_of_texts_whose_licences_cannot_stand_together_stops(tmp_path: Path, command: str) -> None:
+    """Only somebody's own manifest says so: a build of ours would have stopped."""
+    source = write_set(tmp_path / "set")
+    assert cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv"), langs="hi"))[0] == 0
+    path = tmp_path / "out/manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["source"]["license"] = "cc-by-sa-4.0"
+    for engine in manifest["engines"].values():
+        engine |= {"license": "odbl", "origin": "human"}
+    path.write_text(json.dumps(manifest), "utf-8")
+    more = (
+        ["--against", tmp_path / "out"] if command == "contamination" else ["--train", 0.5, "--dev", 0.5, "--test", 0]
+    )
+    code, _, err = cli(
+        command, "--src", tmp_path / "out", *more, "--out", tmp_path / "made", "--store", tmp_path / "new"
+    )
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no licence serves both" in err
+    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "new/units").exists()
