@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import random
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -20,7 +13,8 @@ import xxhash
 
 from dsbuild import languages
 from dsbuild.engine import Capabilities, Output, Request, Terms
-from dsbuild.errors import EngineError, RecipeError
+from dsbuild.errors import RecipeError
+from dsbuild.llm import ChatServer, json_of, said_of
 
 _SCHEMA = {
     "type": "json_schema",
@@ -29,9 +23,6 @@ _SCHEMA = {
         "schema": {"type": "object", "properties": {"translation": {"type": "string"}}, "required": ["translation"], "additionalProperties": False},
     },
 }  # fmt: skip
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
-_REFUSED = "engine_error: HTTP "
-_STOPPING = {401, 403, 404}  # of the key, the rights, the address or the model: not of one text
 
 
 class LLMEngine:
@@ -55,24 +46,18 @@ class LLMEngine:
         timeout_s: float = 120.0, retries: int = 5, schema: bool = True, logprobs: bool = True,
         api_key_env: str = "OPENAI_API_KEY", license: str = "",
     ) -> None:  # fmt: skip
-        if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
-            raise RecipeError(f"engine.base_url {base_url!r}: an http(s) address, such as http://127.0.0.1:8000/v1")
+        server = ChatServer(base_url, timeout_s=timeout_s, retries=retries, api_key_env=api_key_env, seed=seed)
         if not model:
             raise RecipeError("engine llm needs a model: --model NAME, as the server calls it")
-        self.base_url = base_url.rstrip("/")
         self.model = model
         self.concurrency = concurrency
         self.temperature = temperature
         self.seed = seed
-        self.timeout_s = timeout_s
-        self.retries = retries
         self.schema = schema
         self.logprobs = logprobs
-        self.api_key_env = api_key_env
         self.license = license
         self._prompt = resources.files("dsbuild.translate").joinpath("llm_prompt.md").read_text("utf-8")
-        self._begun = False
-        self._jitter = random.Random(seed)
+        self._server = server
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Model name, sampling settings and the digest of the prompt; not the server's address or the key."""
@@ -104,7 +89,7 @@ class LLMEngine:
         outputs: dict[int, list[Output | None]] = {number: [None] * len(batch) for number, batch in enumerate(batches)}
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = {
-                pool.submit(self._ask, request, self._is_first()): (number, place)
+                pool.submit(self._ask, request, self._server.is_first()): (number, place)
                 for number, batch in enumerate(batches)
                 for place, request in enumerate(batch)
             }
@@ -146,81 +131,30 @@ class LLMEngine:
             body["response_format"] = _SCHEMA
         return body
 
-    def _is_first(self) -> bool:
-        """True once: what the server says to the very first request tells whether it can be spoken with at all."""
-        first, self._begun = not self._begun, True
-        return first
-
     def _ask(self, request: Request, first: bool) -> Output:
-        answer = self._post(self.body(request))
-        if isinstance(answer, str):
-            # The first refusal may be the text's fault or everybody's: a word that nobody can object to tells.
-            if first and answer.startswith(_REFUSED):
-                self._post(self.body(replace(request, text="a")), probe=True)
-            return Output("", "error", error=answer)
-        return parse(answer)
-
-    def _post(self, body: Mapping[str, Any], *, probe: bool = False) -> dict[str, Any] | str:
-        """The server's answer, or what went wrong after all retries; a refusal that every request would get stops the run."""
-        key = os.environ.get(self.api_key_env, "")
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-        request = urllib.request.Request(f"{self.base_url}/chat/completions", json.dumps(body).encode("utf-8"), headers)
-        problem = ""
-        for attempt in range(self.retries + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-                    answer = json.load(reply)
-                return answer if isinstance(answer, dict) else "engine_error: the server's answer is not an object"
-            except urllib.error.HTTPError as error:
-                with error:
-                    said = " ".join(error.read(300).decode("utf-8", "replace").split())
-                    after = error.headers.get("Retry-After") or "0"
-                if error.code in _STOPPING or (probe and error.code not in _RETRIED):
-                    raise EngineError(f"{self.base_url}: HTTP {error.code}: {said}") from None
-                if error.code not in _RETRIED:
-                    return f"{_REFUSED}{error.code} {said}".rstrip()
-                problem, wait = f"engine_error: HTTP {error.code}", float(after) if after.isdigit() else 0.0
-            except (
-                urllib.error.URLError,
-                ConnectionError,
-                TimeoutError,
-                http.client.HTTPException,
-                ValueError,
-            ) as error:
-                reason = error.reason if isinstance(error, urllib.error.URLError) else error
-                if isinstance(reason, ConnectionRefusedError) and attempt == self.retries:
-                    raise EngineError(
-                        f"{self.base_url}: no server answers; start one or name it with --set engine.base_url=…"
-                    ) from None
-                problem, wait = f"engine_error: {type(reason).__name__}", 0.0
-            if attempt < self.retries:
-                time.sleep(max(wait, min(30.0, 0.5 * 2**attempt) * (0.5 + self._jitter.random())))
-        return problem
+        answer = self._server.ask(self.body(request), first, lambda: self.body(replace(request, text="a")))
+        return Output("", "error", error=answer) if isinstance(answer, str) else parse(answer)
 
 
 def parse(answer: Mapping[str, Any]) -> Output:
     """An answer of the chat protocol as an output; anything but one JSON object with a translation is an error."""
-    try:
-        choice = answer["choices"][0]
-        content = choice["message"]["content"] or ""
-        text = content.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return Output("", "error", error="engine_error: the answer has no message")
-    usage = answer.get("usage") or {}
-    asked, said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    if choice.get("finish_reason") == "length":
-        return Output("", "length", n_src_tokens=asked, n_tgt_tokens=said)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return Output("", "error", error="engine_error: the answer is not JSON")
-    if not isinstance(value, dict) or not isinstance(value.get("translation"), str):
+    said = said_of(answer)
+    if said.error:
+        return Output("", "error", error=said.error)
+    if said.finish == "length":
+        return Output("", "length", n_src_tokens=said.n_asked, n_tgt_tokens=said.n_said)
+    value = json_of(said)
+    if isinstance(value, str):
+        wrong = value if value.endswith("JSON") else "engine_error: the answer has no translation"
+        return Output("", "error", error=wrong)
+    if not isinstance(value.get("translation"), str):
         return Output("", "error", error="engine_error: the answer has no translation")
     try:
         value["translation"].encode("utf-8")
     except UnicodeEncodeError:
         return Output("", "error", error="engine_error: the answer holds half a character")
-    return Output(value["translation"], score=_mean_logprob(choice), n_src_tokens=asked, n_tgt_tokens=said)
+    score = _mean_logprob(answer["choices"][0])
+    return Output(value["translation"], score=score, n_src_tokens=said.n_asked, n_tgt_tokens=said.n_said)
 
 
 def _mean_logprob(choice: Mapping[str, Any]) -> float | None:
