@@ -95,6 +95,14 @@ def test_what_cannot_be_shown_is_refused(raw: Any) -> None:
         section(raw, "section 1")
 
 
+def test_the_documented_section_is_one() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "releases.md").read_text("utf-8")
+    example = re.search(r"```json\n(\{\"sections\".*?)```", text, re.DOTALL)
+    assert example
+    (raw,) = json.loads(example[1])["sections"]
+    assert "FN %" in shown(section(raw, "section 1"))
+
+
 def test_drawings_are_well_formed() -> None:
     found = section(GIVEN, "section 1")["chart"]
     root = ElementTree.fromstring(bars(found))
