@@ -24,12 +24,18 @@ _TERMS = (
 )  # fmt: skip
 _CONTEXT: dict[str, Any] = {
     "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/", "dct": "http://purl.org/dc/terms/", "prov": "http://www.w3.org/ns/prov#",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "odrl": "http://www.w3.org/ns/odrl/2/", "cc": "http://creativecommons.org/ns#", "dct": "http://purl.org/dc/terms/", "prov": "http://www.w3.org/ns/prov#",
     "conformsTo": "dct:conformsTo", "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "description": {"@container": "@language"}, "examples": {"@id": "cr:examples", "@type": "@json"}, "name": {"@container": "@language"},
     **{term: f"cr:{term}" for term in _TERMS},
 }  # fmt: skip
 _TYPES = (("int", "sc:Integer"), ("bool", "sc:Boolean"), ("float", "sc:Float"), ("double", "sc:Float"))
+# What a licence asks, as duties and prohibitions of an ODRL offer, in the terms of Creative Commons that ODRL's vocabulary lists.
+_DUTIES = {"name the author": "cc:Attribution", "share alike": "cc:ShareAlike"}
+_FORBIDDEN = {"no commercial use": "cc:CommercialUse", "no adaptations": "cc:DerivativeWorks"}
+# What people say of the terms.
+_TERMS_SAID = ("distribution.license", "distribution.third_party")
 # Which answers of people say what RAI asks for.
 _RAI = {
     "rai:dataUseCases": ("uses.others", "uses.used"),
@@ -63,6 +69,7 @@ def croissant(
         "conformsTo": list(CONFORMS_TO),
         "version": facts["version"],
         "license": rows["url"] or rows["said"],
+        "usageInfo": _usage(facts["licences"], answers),
         "url": facts["source"]["url"] or ".",
         "inLanguage": sorted(facts["languages"]),
         "keywords": ["dsbuild", facts["build"]],
@@ -82,6 +89,44 @@ def _description(facts: Mapping[str, Any]) -> str:
     langs = ", ".join(sorted(facts["languages"]))
     done = {"translate": "translated", "filter": "filtered", "split": "split", "contamination": "checked for overlap"}
     return f"{facts['source']['name']}, {done.get(facts['build'], 'worked on')} with dsbuild {facts['dsbuild']}: {facts['rows']} rows in {langs}."
+
+
+def _usage(terms: Mapping[str, Any], answers: Answers) -> list[dict[str, Any]]:
+    """The terms of the rows as Croissant 1.1 has use conditions; those of sources and models, and what people say, are told beside them."""
+    found = [_offer(terms["rows"])]
+    found += [_told(f"Licence of the source {name}", one) for name, one in terms["sources"].items()]
+    found += [_told(f"Terms of the model {name}", one) for name, one in terms["models"].items()]
+    if said := [answers[key] for key in _TERMS_SAID if key in answers]:
+        found.append(
+            {"@type": "CreativeWork", "name": "What its makers say of the terms", "description": "\n\n".join(said)}
+        )
+    return found
+
+
+def _told(what: str, terms: Mapping[str, Any]) -> dict[str, Any]:
+    asks = "; ".join(terms["asks"]) or ("asks nothing" if terms["id"] else "what it asks is not known")
+    return {
+        "@type": "CreativeWork", "name": f"{what}: {terms['said']}", "description": " - ".join(part for part in (asks, terms.get("note")) if part),
+        **({"url": terms["url"]} if terms["url"] else {}),
+    }  # fmt: skip
+
+
+def _offer(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """An ODRL offer only where the licence is a known one: of others nobody read more than the words."""
+    told = _told("Licence of the rows", rows)
+    if not rows["id"]:
+        return told
+    duties = [_rule("odrl:Duty", _DUTIES[one]) for one in rows["asks"] if one in _DUTIES]
+    forbidden = [_rule("odrl:Prohibition", _FORBIDDEN[one]) for one in rows["asks"] if one in _FORBIDDEN]
+    permission = {**_rule("odrl:Permission", "odrl:use"), **({"odrl:duty": duties} if duties else {})}
+    return {
+        **told, "@type": ["CreativeWork", "odrl:Offer"], "odrl:permission": permission,
+        **({"odrl:prohibition": forbidden} if forbidden else {}),
+    }  # fmt: skip
+
+
+def _rule(kind: str, action: str) -> dict[str, Any]:
+    return {"@type": kind, "odrl:action": {"@id": action}}
 
 
 def _rai(facts: Mapping[str, Any], answers: Answers) -> dict[str, Any]:

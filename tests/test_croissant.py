@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dsbuild import parquet, release
-from dsbuild.builders.facts import render_croissant, render_facts, validate_croissant
-from dsbuild.cards.croissant import CONFORMS_TO
+from dsbuild.builders.facts import _asks, render_croissant, render_facts, validate_croissant
+from dsbuild.cards.croissant import CONFORMS_TO, _usage
 from dsbuild.errors import MissingExtra, ReleaseError
 from tests.small_set import cli, make, rows, write_memory, write_set
 
@@ -99,6 +99,43 @@ def test_responsible_use_and_provenance(data: dict[str, Any]) -> None:
     agents = {one["@id"] for one in data["prov:wasAttributedTo"]}
     assert {one["@id"] for one in data["prov:wasGeneratedBy"]["prov:wasAssociatedWith"]} == agents
     assert (data["datePublished"], data["license"]) == ("2026-01-02", "https://creativecommons.org/licenses/by/4.0/")
+
+
+def test_terms_of_rows_sources_and_models(data: dict[str, Any]) -> None:
+    rows, source, model = data["usageInfo"]
+    assert rows["name"] == "Licence of the rows: cc-by-4.0"
+    assert rows["@type"] == ["CreativeWork", "odrl:Offer"]
+    assert [one["odrl:action"]["@id"] for one in rows["odrl:permission"]["odrl:duty"]] == ["cc:Attribution"]
+    assert "odrl:prohibition" not in rows
+    assert source["url"] == "https://creativecommons.org/licenses/by/4.0/"
+    # Nobody named terms of the memory: nothing is permitted in their name.
+    assert model["@type"] == source["@type"] == "CreativeWork"
+    assert model["description"].startswith("what it asks is not known - ")
+
+
+@pytest.mark.parametrize(
+    ("said", "duties", "forbidden"),
+    [
+        ("cc-by-nc-sa-4.0", ["cc:Attribution", "cc:ShareAlike"], ["cc:CommercialUse"]),
+        ("cc-by-nd-4.0", ["cc:Attribution"], ["cc:DerivativeWorks"]),
+        ("cc0-1.0", [], []),
+    ],
+)
+def test_what_a_licence_asks_is_an_offer(said: str, duties: list[str], forbidden: list[str]) -> None:
+    terms = {"rows": _asks(said), "sources": {}, "models": {}}
+    (found,) = _usage(terms, {})
+    actions = [
+        [one["odrl:action"]["@id"] for one in part]
+        for part in (found["odrl:permission"].get("odrl:duty", []), found.get("odrl:prohibition", []))
+    ]
+    assert actions == [duties, forbidden]
+
+
+def test_what_people_say_of_the_terms_is_text() -> None:
+    terms = {"rows": _asks("Ours: non-commercial research only"), "sources": {}, "models": {}}
+    rows, people = _usage(terms, {"distribution.license": 'Ask "us" <b>', "distribution.third_party": "None"})
+    assert (rows["@type"], rows["description"]) == ("CreativeWork", "name the author; no commercial use")
+    assert people["description"] == 'Ask "us" <b>\n\nNone'
 
 
 def test_without_the_library_only_the_check_asks_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
