@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders import row_pairs
+from dsbuild import parquet
+from dsbuild.builders import cut, row_pairs
 from dsbuild.builders.difference import difference, opened
 from dsbuild.builders.versions import propose
 from dsbuild.errors import ReleaseError
@@ -47,6 +49,30 @@ def test_one_row_removed(tmp_path: Path) -> None:
     (sample,) = found["samples"]
     assert (sample["kind"], sample["id"], sample["a"], sample["b"]) == ("removed", "d4", "train", None)
     assert sample["columns"]["text"] == {"a": "text 4 | नदी"}
+
+
+def test_a_row_that_was_taken_out_of_a_file_by_hand(tmp_path: Path) -> None:
+    """The digests of both manifests are the same; the files are not."""
+    draft = write_docs(tmp_path / "draft", DOCS)
+    for version in ("1.0.0", "1.0.1"):
+        cut.cut(draft, cut.wanted("made", version), tmp_path / "set")
+    before, after = tmp_path / "set/1.0.0", tmp_path / "set/1.0.1"
+    assert difference(opened(before), opened(after))["bump"]["proposed"] == "patch"
+    (path,) = (after / "hi-documents").glob("*.parquet")
+    rows = parquet.read(path)
+    path.unlink()  # the other version has the file too
+    pq.write_table(rows.slice(1), path)
+    manifest = json.loads((after / "manifest.json").read_text("utf-8"))
+    entry = next(one for one in manifest["files"] if one["path"].startswith("hi-documents/"))
+    entry |= {"size_bytes": path.stat().st_size, "sha256": parquet.sha256(path)}
+    (after / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    found = difference(opened(before), opened(after))
+    assert (found["configs"][0]["removed"], found["bump"]["proposed"]) == (1, "major")
+    pq.write_table(rows, path)  # the same rows in another encoding
+    entry |= {"size_bytes": path.stat().st_size, "sha256": parquet.sha256(path)}
+    (after / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    found = difference(opened(before), opened(after))
+    assert (found["configs"][0]["state"], found["bump"]["proposed"]) == ("same", "patch")
 
 
 def test_a_row_that_the_source_lost_has_no_stage(tmp_path: Path) -> None:
