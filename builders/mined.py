@@ -18,6 +18,7 @@ from dsbuild.builders.map_negatives import CommonIds, MapNegatives
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public
 from dsbuild.builders.place import held_folder
+from dsbuild.builders.rerank import RERANK, Rerank, RerankSection, fingerprint
 from dsbuild.builders.retriever import open_retrievers
 from dsbuild.builders.rules import Fits, Picking, Rule, open_rule
 from dsbuild.builders.translated import ReleaseSection, SourceSection
@@ -86,6 +87,7 @@ class MineRecipe(Section):
     target_fn: float | None = Field(default=None, gt=0, lt=1)
     seed: int = 0
     mine: MineSection = MineSection()
+    rerank: RerankSection | None = None
     neardup: dict[str, Any] = Field(default_factory=dict)
     release: ReleaseSection = ReleaseSection()
 
@@ -163,7 +165,13 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
         raise UnknownName("language of the set (mine.decide)", decide, langs)
     mining = (decide,) if decide else langs
     names = _names(recipe.retriever.use, recipe.retriever.options())
-    blocks = Blocks(names, _watching(recipe, names), recipe.mine.siblings)
+    watching = _watching(recipe, names)
+    if recipe.rerank:
+        fingerprint(recipe.rerank)
+        # What the reranker scored is chosen from; the retrievers say how hard it is for them.
+        blocks = Blocks((RERANK,), (*names, *watching), recipe.mine.siblings)
+    else:
+        blocks = Blocks(names, watching, recipe.mine.siblings)
     nodes = [*opened.nodes]
     everywhere = None
     mapped = tuple(lang for lang in langs if lang not in mining)
@@ -246,15 +254,26 @@ def _mine(
     corpus, queries, qrels = (table_of(opened, lang, table).rows for table in ("corpus", "queries", "qrels"))
     depth = recipe.retriever.depth
     nodes = retrieve_nodes(recipe.retriever.use, recipe.retriever.options(), lang, corpus, queries, qrels, depth=depth)
-    if blocks.watching:
-        said = ",".join(blocks.watching) if recipe.mine.hardness == "auto" else recipe.mine.hardness
-        known = {node.name for node in nodes}
-        watching = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
-        nodes += [node for node in watching if node.name not in known]
+    names = tuple(node.stage.retriever for node in nodes)  # type: ignore[attr-defined]
+    watching = [name for name in blocks.watching if name not in names]
+    if watching:
+        said = ",".join(watching) if recipe.mine.hardness == "auto" else recipe.mine.hardness
+        more = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
+        nodes += [node for node in more if node.stage.retriever not in names]  # type: ignore[attr-defined]
+    if recipe.rerank:
+        scored = {
+            f"{part}.{name}": Input(f"retrieve.{lang}.{name}", part)
+            for name in names
+            for part in ("candidates", "anchors")
+        }
+        stage = Rerank(lang, names, recipe.rerank.depth, recipe.rerank.model_dump())
+        texts = {"queries": whole(queries), "corpus": whole(corpus)}
+        nodes.append(Node(f"rerank.{lang}", stage, {**scored, **texts}, fingerprint(recipe.rerank)))
     nodes += twin_nodes(opened, lang, near, recipe.mine.article)
-    inputs = {
-        name: Input(f"retrieve.{lang}.{name.partition('.')[2]}", name.partition(".")[0]) for name in blocks.inputs()
-    }
+    inputs = {}
+    for name in blocks.inputs():
+        part, _, retriever = name.partition(".")
+        inputs[name] = retrieved(lang, retriever, part)
     inputs |= {
         "queries": whole(queries),
         "docs": Input(f"twins.{lang}", "docs", "all"),
@@ -284,6 +303,11 @@ def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[
         Node(f"sign.{lang}", SignTexts("doc_id", FIELDS, near), {"rows": Input(corpus.node, corpus.output)}),
         Node(f"twins.{lang}", FindTwins(near, article), twins),
     ]
+
+
+def retrieved(lang: str, retriever: str, part: str) -> Input:
+    """Where the candidates or the anchors of a retriever, or of the reranker, are."""
+    return Input(f"rerank.{lang}" if retriever == RERANK else f"retrieve.{lang}.{retriever}", part)
 
 
 def run_mine(

@@ -12,10 +12,10 @@ import pyarrow as pa
 from dsbuild import release
 from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
 from dsbuild.builders.leakage_draft import Draft, write
-from dsbuild.builders.mined import Mining, public_mine
+from dsbuild.builders.mined import Mining, public_mine, retrieved
 from dsbuild.builders.parts import Rows, language_name, parts_of
 from dsbuild.errors import SourceError
-from dsbuild.graph import Input, Progress
+from dsbuild.graph import Progress
 from dsbuild.tables import CANDIDATES
 
 _NEGATIVES = [column for column in CHOSEN if column.name != "split"]
@@ -51,7 +51,7 @@ def _parts(mining: Mining, progress: Progress) -> Iterator[release.Part]:
         paths = [
             shard.path
             for name in (*mining.blocks.retrievers, *mining.blocks.watching)
-            for shard in progress.shards(Input(f"retrieve.{lang}.{name}", "candidates"))
+            for shard in progress.shards(retrieved(lang, name, "candidates"))
         ]
         yield from parts_of(Rows(paths), lang, "candidates", CANDIDATES)
 
