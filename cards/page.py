@@ -19,7 +19,7 @@ def environment() -> Any:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     made.filters.update(
-        count=lambda number: f"{number:,}", percent=plots.percent, short=plots.short, apart=plots.apart, number=plots.number,
+        count=lambda number: f"{number:,}", percent=plots.percent, short=plots.short, apart=plots.apart, column=plots.column,
         language=language,
     )  # fmt: skip
     made.globals.update(

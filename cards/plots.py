@@ -83,6 +83,20 @@ def number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def column(values: Sequence[Any]) -> list[str]:
+    """The values of a table's column; fractions have as many digits behind the point as each other, so that they can be compared.
+
+    >>> column([3.1, 10.55, 1.0, None]), column([13, 0.1, "graphemes"])
+    (['3.10', '10.55', '1.00', '–'], ['13', '0.1', 'graphemes'])
+    """
+    fractions = [value for value in values if value is not None]
+    said = [f"{value:.4g}" for value in fractions if isinstance(value, float)]
+    if len(said) < max(1, len(fractions)) or any(one.strip("-.0123456789") for one in said):
+        return [number(value) for value in values]
+    digits = max(len(one.partition(".")[2]) for one in said)
+    return [number(value) if value is None else f"{value:,.{digits}f}" for value in values]
+
+
 def histogram(rule: Mapping[str, Any], unit: str = "") -> str:
     """An SVG drawing of the column's values with the threshold, if there is one; bars on the dropping side are marked.
 
