@@ -22,7 +22,7 @@ class LSA(VectorRetriever):
 
     A weight is (1 + ln tf) (1 + ln ((1 + N) / (1 + df))), a text's weights have length 1. Queries without a known term have no hits;
     scores lie in -1..1. dims: singular vectors, fewer where the collection has fewer documents or terms; min_df: documents that a term
-    must stand in; fit: documents that the space is fitted on, evenly spaced in the order of ids; where there are more, the others are folded in.
+    must stand in; fit: documents that the space is fitted on, a fixed draw by the order of ids; where there are more, the others are folded in.
     Source: S. Deerwester et al., Indexing by latent semantic analysis, 1990.
     """
 
@@ -58,7 +58,9 @@ class LSA(VectorRetriever):
         weights = (1.0 + np.log(found.counts.astype(np.float32))) * np.repeat(self._idf, frequencies)
         by_term = sparse.csc_matrix((weights, found.documents, found.starts), shape=(n, len(self._idf)))
         matrix = unit_rows(by_term.tocsr())
-        some = matrix if n <= self.fit else matrix[np.arange(self.fit) * n // self.fit]
+        # Not evenly spaced ones: ids often count through languages, topics or parts of documents.
+        draw = np.random.Generator(np.random.PCG64(0))
+        some = matrix if n <= self.fit else matrix[np.sort(draw.choice(n, self.fit, replace=False))]
         self._basis = basis_of(some, self.dims)
         self.hold(exact_search.normalised(matrix @ self._basis), corpus)
         # Only the vocabulary is needed from here on.
