@@ -224,8 +224,8 @@ def blocks(texts: pa.Array, size_bytes: int = _BLOCK_BYTES) -> Iterator[pa.Array
 def terms(text: str) -> list[str]:
     """The terms of a text as strings, in order, NFD: what two texts must share to match.
 
-    >>> terms("Ｃａｆés in हिन्दी में: ५"), terms("東京都へ"), terms("مُدَرِّسَةٌ")
-    (['cafés', 'in', 'हिन्दी', 'में', '5'], ['東京', '京都', '都へ'], ['مدرسه'])
+    >>> terms("Ｃａｆｅ in हिन्दी में: ५"), terms("東京都へ"), terms("مُدَرِّسَةٌ")
+    (['cafe', 'in', 'हिन्दी', 'में', '5'], ['東京', '京都', '都へ'], ['مدرسه'])
     """
     from dsbuild.filters.utf8 import encode
 
