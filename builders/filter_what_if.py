@@ -18,9 +18,10 @@ from dsbuild.builders.inspection import Decided
 from dsbuild.builders.opened import LANGS
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters import SCORERS
+from dsbuild.filters.calibration import parse_calibration
 from dsbuild.filters.decide import threshold
 from dsbuild.filters.decide_texts import DecideTexts
-from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, split_settings
+from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, NAMED_THRESHOLDS, split_settings
 from dsbuild.recipe import apply_settings
 from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
@@ -48,7 +49,7 @@ def what_if_filtered(folder: Path, manifest: Mapping[str, Any], settings: Sequen
     unsearched = 0
     _check_groups(manifest["filters"].values(), values)
     for table, groups in manifest["filters"].items():
-        stage = deciding_stage(table, groups, recipe, values)
+        stage = deciding_stage(table, groups, manifest, values)
         share = manifest.get("findings", {}).get(f"retain.{table}")
         retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
         copies, gone = (_told(folder, table, *by) for by in (("settle", "exact_duplicate"), ("cascade", "no_positive")))
@@ -96,17 +97,20 @@ def _carried(
 
 
 def deciding_stage(
-    table: str, groups: Sequence[str], recipe: Mapping[str, Any], values: Mapping[str, Any]
+    table: str, groups: Sequence[str], manifest: Mapping[str, Any], values: Mapping[str, Any]
 ) -> DecideTexts:
     """The stage that decided on a table of a filtered release, with other thresholds (group -> key -> value) over its own."""
+    recipe = manifest["recipe"]
     by_row = tuple(group for group in groups if group in SCORERS.names())
     given = {group: {**recipe.get(group, {}), **values.get(group, {})} for group in by_row}
     _, settings = group_settings(_profile(table, recipe), by_row, given)
     thresholds = recipe.get("thresholds", DEFAULT_THRESHOLDS)
-    if thresholds not in (DEFAULT_THRESHOLDS, "fineweb2"):
-        raise RecipeError(
-            f"what-if: the release was decided with the calibration {thresholds!r}; run the filter again with it"
-        )
+    if thresholds not in NAMED_THRESHOLDS:
+        if manifest.get("calibration") is None:
+            raise RecipeError(
+                f"the release was decided with the calibration {thresholds!r}, which it does not hold; run the filter again with it"
+            )
+        thresholds = parse_calibration(manifest["calibration"], Path(thresholds))
     return DecideTexts(
         table, ID_COLUMNS[table], _profile(table, recipe), by_row, settings, thresholds, lang_columns=LANGS.get(table, ("lang",))
     )  # fmt: skip

@@ -30,6 +30,8 @@ from dsbuild.builders.threshold_facts import threshold_facts
 from dsbuild.cards.card import render_card
 from dsbuild.cards.threshold_report import render_report
 from dsbuild.errors import RecipeError
+from dsbuild.filters.calibration import read_calibration
+from dsbuild.filters.profiles import NAMED_THRESHOLDS
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import digest
 from dsbuild.tables import SCHEMAS
@@ -246,9 +248,16 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
         "findings": found,
         "notes": notes(prepared, progress),
         "accounting": counted,
+        **_calibration(prepared),
     }
     facts["build_key"] = digest(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str))
     return facts
+
+
+def _calibration(prepared: PreparedFilter) -> dict[str, Any]:
+    """The calibration that decided, whole: the recipe says no more than its name, and a report shows every threshold."""
+    said = prepared.recipe.thresholds
+    return {} if said in NAMED_THRESHOLDS else {"calibration": read_calibration(Path(said)).document()}
 
 
 def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:

@@ -177,14 +177,16 @@ def _rules(manifest: Mapping[str, Any], table: str, spoken: tuple[str, ...], ver
 
 
 def _filter_rules(manifest: Mapping[str, Any], table: str, spoken: tuple[str, ...], verdicts: Verdicts) -> list[Any]:
-    recipe, groups = manifest["recipe"], manifest["filters"][table]
+    groups = manifest["filters"][table]
     share = manifest.get("findings", {}).get(f"retain.{table}")
     retained = [pa.table({"threshold": [share["threshold"]], "share": [share["share"]]})] if share else []
     try:
-        return deciding_stage(table, groups, recipe, {}).rules(spoken, retained)
+        return deciding_stage(table, groups, manifest, {}).rules(spoken, retained)
     except RecipeError:
-        # Calibrated thresholds are not in the release; those that a row failed are in its verdicts.
-        rules = deciding_stage(table, groups, {**recipe, "thresholds": "default"}, {}).rules(spoken, retained)
+        # A release of an earlier version holds no calibration; the thresholds that a row failed are in its verdicts.
+        recipe = manifest["recipe"]
+        default = {**manifest, "recipe": {**recipe, "thresholds": "default"}}
+        rules = deciding_stage(table, groups, default, {}).rules(spoken, retained)
         source = Path(recipe["thresholds"]).name
         return [replace(rule, source=source) for rule in rules if (table, spoken[-1], rule.name) in verdicts.bounds]
 

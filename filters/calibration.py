@@ -68,11 +68,14 @@ class Calibration:
             return {}
         return {key: Threshold(entry.value, entry.source) for key, entry in self.entries.items()}
 
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON has it, for a file or a manifest."""
+        head = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _HEAD}}
+        return {**head, "thresholds": {key: asdict(entry) for key, entry in self.entries.items()}}
+
     def write(self, path: Path) -> None:
         """Write the JSON document that `read_calibration` reads."""
-        document = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _HEAD}}
-        document["thresholds"] = {key: asdict(entry) for key, entry in self.entries.items()}
-        write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        write_text(path, json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n")
 
 
 _HEAD = {"name": str, "lang": str, "drop": float, "n_texts": int, "n_bootstrap": int, "seed": int}
@@ -108,6 +111,11 @@ def read_calibration(path: Path) -> Calibration:
         document = json.loads(path.expanduser().read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: not a calibration ({error}); dsbuild calibrate writes one") from error
+    return parse_calibration(document, path)
+
+
+def parse_calibration(document: Any, path: Path) -> Calibration:
+    """A calibration from its JSON document, which stands in `path`; errors as of `read_calibration`."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise SourceError(f"{path}: not a calibration (no format {FORMAT!r}); dsbuild calibrate writes one")
     if document.get("version") != VERSION:

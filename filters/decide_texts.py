@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from dsbuild.filters.retain import with_retained
 from dsbuild.filters.score_rows import one_array, put
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
 
+if TYPE_CHECKING:
+    from dsbuild.filters.calibration import Calibration
+
 KEPT, DROPPED = "kept", "dropped"
 # Filters whose columns a pair has once.
 _OF_ROWS = (*PAIRWISE, "external")
@@ -26,7 +29,7 @@ _OF_ROWS = (*PAIRWISE, "external")
 class DecideTexts:
     """Give each row its fate by the rules of some groups; a row of a protected split is flagged and never dropped.
 
-    settings: group -> key -> threshold that the user set; thresholds: "default", "fineweb2" or a calibration file; protected: splits;
+    settings: group -> key -> threshold that the user set; thresholds: "default", "fineweb2", a calibration or a file of one; protected: splits;
     lang_columns: the language of the text, or of both texts of a pair (verdicts are told apart by the second); judged: not empty for an
     evaluation set, whose judged rows are protected too; data: digest of the rules' files.
     """
@@ -36,7 +39,7 @@ class DecideTexts:
     profile: str
     groups: tuple[str, ...]
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    thresholds: str = field(default=DEFAULT_THRESHOLDS, compare=False)
+    thresholds: str | Calibration = field(default=DEFAULT_THRESHOLDS, compare=False)
     protected: tuple[str, ...] = ()
     lang_columns: tuple[str, ...] = ("lang",)
     judged: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -19,10 +19,15 @@ from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.decide import Rule, threshold
 from dsbuild.stage import digest
 
+if TYPE_CHECKING:
+    from dsbuild.filters.calibration import Calibration
+
 _FOLDER = Path(__file__).parent
 _PROFILES = _FOLDER / "profiles.yaml"
 _RULES = _FOLDER / "rules"
 DEFAULT_THRESHOLDS = "default"
+# All other thresholds are a file of `dsbuild calibrate`.
+NAMED_THRESHOLDS = (DEFAULT_THRESHOLDS, "fineweb2")
 
 
 class Threshold(Protocol):
@@ -109,11 +114,15 @@ def group_rules(group: str) -> tuple[GroupRule, ...]:
 
 
 def rules_for(
-    groups: Iterable[str], profile_name: str, lang: str, settings: Mapping[str, Mapping[str, Any]], thresholds: str
+    groups: Iterable[str],
+    profile_name: str,
+    lang: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    thresholds: str | Calibration,
 ) -> list[Rule]:
     """The rules of some groups for rows of one language, those that are off left out.
 
-    settings: group -> key -> value, as the user said; thresholds: "default", "fineweb2" or the path of a calibration.
+    settings: group -> key -> value, as the user said; thresholds: "default", "fineweb2", a calibration or the path of one.
     """
     chosen = language_thresholds(thresholds, lang)
     found: list[Rule] = []
@@ -140,8 +149,10 @@ def rules_for(
     return found
 
 
-def language_thresholds(thresholds: str, lang: str) -> Mapping[str, Threshold]:
-    """`group.key` -> threshold of a language from a named collection or a calibration file; nothing for "default"."""
+def language_thresholds(thresholds: str | Calibration, lang: str) -> Mapping[str, Threshold]:
+    """`group.key` -> threshold of a language from a named collection, a calibration or a file of one; nothing for "default"."""
+    if not isinstance(thresholds, str):
+        return thresholds.thresholds(lang)
     if thresholds == DEFAULT_THRESHOLDS:
         return {}
     if thresholds == "fineweb2":
@@ -155,7 +166,7 @@ def language_thresholds(thresholds: str, lang: str) -> Mapping[str, Threshold]:
 
 def check_thresholds(thresholds: str) -> None:
     """Refuse a collection that there is not, or a file that is no calibration."""
-    if thresholds in (DEFAULT_THRESHOLDS, "fineweb2"):
+    if thresholds in NAMED_THRESHOLDS:
         return
     if not Path(thresholds).expanduser().is_file():
         raise RecipeError(f"thresholds: {thresholds!r} is neither default, fineweb2 nor a file of dsbuild calibrate")

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from dsbuild.builders.report_facts import report_facts
+from dsbuild.filters.calibration import Calibration, Entry
+from dsbuild.release import read_manifest
 from tests.small_set import DOCS, QUERIES, cli, rows, write_set
 
 LINES = [
@@ -90,3 +93,49 @@ def test_a_threshold_of_one_table_may_be_asked_of_a_set(tmp_path: Path) -> None:
     code, _, err = cli("what-if", out, "--set", "c4.min_sentences=1")
     assert code == 2
     assert "filter of this release" in err
+
+
+def test_a_calibration_goes_with_the_release(tmp_path: Path) -> None:
+    """Its file may be gone: the report has every rule, with and without rows that failed it, and other thresholds can be asked for."""
+    entry = {"n": 600, "low": None, "high": None}
+    calibration = Calibration(
+        "mine", "en", 0.05, 600, 1000, 1, {
+            "gopher.min_words": Entry(15.0, "calibrated:mine", **entry), "gopher.max_words": Entry(900.0, "calibrated:mine", **entry),
+        },
+    )  # fmt: skip
+    calibration.write(tmp_path / "mine.json")
+    source = documents(tmp_path, *["train"] * 4)
+    out = build(
+        tmp_path,
+        source,
+        "out",
+        "filters=[language,gopher]",
+        f"thresholds={tmp_path}/mine.json",
+        "gopher.min_alpha_words=0",
+    )
+    (tmp_path / "mine.json").unlink()
+    manifest = read_manifest(out)
+    assert manifest["recipe"]["thresholds"] == "mine.json"
+    (table,) = report_facts(out, manifest)["langs"][0]["tables"]
+    rules = {one["rule"]: (one["threshold"], one["source"], one["fails"]) for one in table["rules"]}
+    assert rules["gopher.too_short"] == (15.0, "calibrated:mine", 1)
+    assert rules["gopher.too_long"] == (900.0, "calibrated:mine", 0)
+    assert rules["gopher.wordless"] == (0.0, "user", 0)
+    assert rules["gopher.words_long"][1] == "profile:sentence"
+    then = asked(out, "gopher.max_words=10")["en", "documents"]
+    assert then["kept_then"] == 0
+    assert asked(out, "gopher.min_words=2")["en", "documents"]["kept_then"] == 4
+
+
+def test_a_release_of_an_earlier_version_holds_no_calibration(tmp_path: Path) -> None:
+    out = build(
+        tmp_path, documents(tmp_path, *["train"] * 4), "out", "filters=[language,gopher]", "gopher.min_words=15"
+    )
+    manifest = read_manifest(out)
+    manifest["recipe"] |= {"thresholds": "mine.json"}
+    (out / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (table,) = report_facts(out, manifest)["langs"][0]["tables"]
+    assert "gopher.too_short" in {one["rule"] for one in table["rules"]}
+    code, _, err = cli("what-if", out, "--set", "gopher.min_words=2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "decided with the calibration 'mine.json', which it does not hold" in err
