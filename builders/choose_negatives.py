@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints
 from dsbuild.builders.identity import REASONS, Identity
 from dsbuild.builders.retriever import one
-from dsbuild.builders.rules import Chosen, Fits, open_rule
+from dsbuild.builders.rules import Chosen, Fits, Rule, open_rule
 from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
 from dsbuild.tables import NEGATIVES
 
@@ -90,8 +90,6 @@ class Blocks:
         queries, splits = _queries(inputs["queries"], [*tables.values(), *judged.values()])
         candidates, anchors = Candidates.of(tables, queries), Anchors.of(judged, queries)
         reasons = identity.reasons(candidates, anchors, siblings=self.siblings)
-        if "judged" in inputs:
-            reasons = _refused(inputs["judged"], candidates, reasons)
         others = None
         if self.watching:
             watched = {name: inputs[f"candidates.{name}"] for name in self.watching}
@@ -105,12 +103,22 @@ def identity_of(inputs: Mapping[str, Any]) -> Identity:
     return Identity(_whole(inputs["docs"]), _whole(inputs["near"]), everywhere)
 
 
+def rule_of(name: str, options: Mapping[str, Any], inputs: Mapping[str, Any]) -> Rule:
+    """The rule, with what it learned where there is an input fit."""
+    rule = open_rule(name, options)
+    if "fit" in inputs:
+        assert isinstance(rule, Fits)
+        return rule.fitted(dict(inputs["fit"].facts[0]))
+    return rule
+
+
 @dataclass(frozen=True)
 class ChooseNegatives:
     """Choose at most `negatives` candidates for each query of a block that has a positive.
 
-    rule, options: see `dsbuild.builders.rules`; anchor: which score of a query's positives stands for them. Memory: a block and the
-    numbers of the corpus. A query that gets fewer has a verdict `flagged` with the reasons by which its candidates were passed over.
+    rule, options: see `dsbuild.builders.rules`; anchor: which score of a query's positives stands for them; low: with a judge, the share of it
+    from which only what the judge called negative is taken. Memory: a block and the numbers of the corpus. A query that gets fewer has a
+    verdict `flagged` with the reasons by which its candidates were passed over.
     """
 
     lang: str
@@ -120,19 +128,19 @@ class ChooseNegatives:
     negatives: int = 4
     seed: int = 0
     anchor: How = "min"
+    low: float | None = None
 
     name: ClassVar[str] = "choose"
     version: ClassVar[int] = 1
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """`Blocks.inputs` of a block; whole: queries, docs, near (everywhere, judged, fit) -> out (`CHOSEN`), by query, then rank."""
-        rule = open_rule(self.rule, self.options)
-        if "fit" in inputs:
-            assert isinstance(rule, Fits)
-            rule = rule.fitted(dict(inputs["fit"].facts[0]))
+        """`Blocks.inputs` and judged of a block; whole: queries, docs, near (everywhere, fit) -> out (`CHOSEN`), by query, then rank."""
+        rule = rule_of(self.rule, self.options, inputs)
         block = self.blocks.read(inputs, identity_of(inputs))
         candidates, anchors = block.candidates, block.anchors.anchor(how=self.anchor)
+        if "judged" in inputs:
+            block = replace(block, reasons=self._judged(block, anchors, inputs["judged"]))
         asked = block.positives > 0
         allowed = block.allowed & asked[candidates.query_of]
         chosen = rule.choose(candidates, anchors, allowed, self.negatives, self.seed)
@@ -141,6 +149,18 @@ class ChooseNegatives:
         total = candidates.n_queries
         table = rows_of(candidates, chosen, anchors, rule.name, block.splits)
         return Result({"out": [Shard(table)]}, verdicts, Counts(total, total), facts)
+
+    def _judged(self, block: Block, anchors: Floats, judged: pa.Table) -> npt.NDArray[np.int8]:
+        """The reasons with those of the judge: uncertain rows that nobody called negative."""
+        from dsbuild.builders.judge_band import uncertain
+
+        assert self.low is not None
+        candidates = block.candidates
+        said = judged.filter(pc.equal(judged["outcome"], "negative"))
+        query = pc.index_in(one(said["query_id"]), candidates.query_ids).to_numpy().astype(np.int64)
+        refused = uncertain(candidates, anchors, self.low)
+        refused[candidates.lookup(query, one(said["doc_id"]))] = False
+        return np.where(refused & block.allowed, np.int8(REASONS.index("judge")), block.reasons)
 
     def _facts(self, block: Block, chosen: Chosen, asked: npt.NDArray[np.bool_]) -> dict[str, Any]:
         """Numbers of the block that add up over blocks."""
@@ -245,16 +265,3 @@ def _queries(shards: Any, tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
 
 def _of(table: pa.Table, queries: pa.Array) -> pa.Table:
     return table.filter(pc.is_in(table["query_id"].cast(pa.large_string()), queries))
-
-
-def _refused(judged: Any, candidates: Candidates, reasons: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """What a judge did not call negative is none."""
-    said = _whole(judged)
-    said = said.filter(pc.not_equal(said["outcome"], "negative"))
-    query = pc.index_in(said["query_id"].cast(pa.large_string()), candidates.query_ids)
-    mine = pc.is_valid(query)
-    rows = candidates.lookup(query.filter(mine).to_numpy().astype(np.int64), one(said["doc_id"].filter(mine)))
-    out = reasons.copy()
-    rows = rows[rows >= 0]
-    out[rows[out[rows] == 0]] = REASONS.index("judge")
-    return out

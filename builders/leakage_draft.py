@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ Accounting = dict[str, dict[str, dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Draft:
-    """A finished build. final: where the rows of each table, by its key, have their fate; recipe: as it may be shown."""
+    """A finished build.
+
+    final: where the rows of each table, by its key, have their fate; recipe: as it may be shown; added: judgements, by the key of their table,
+    that the build made itself.
+    """
 
     recipe: Mapping[str, Any]
     title: str
@@ -37,6 +41,7 @@ class Draft:
     nodes: Sequence[Node]
     final: Mapping[str, Input]
     progress: Progress
+    added: Mapping[str, int] = field(default_factory=dict)
 
     def paths(self, table: OpenTable) -> list[Path]:
         """The shards of a table."""
@@ -143,7 +148,7 @@ def accounting(draft: Draft) -> Accounting:
             lost = total - sum(kept.values())
             if table.table == "qrels":
                 result[lang]["qrels"] = {
-                    "in": total,
+                    "in": total - draft.added.get(table.key, 0),
                     "kept": total - lost,
                     "orphaned": lost,
                     "merged": 0,

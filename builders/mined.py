@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from dsbuild import executors, release, run
 from dsbuild.builders.choose_negatives import Blocks, ChooseNegatives, How
 from dsbuild.builders.duplicates import near_of
+from dsbuild.builders.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.map_negatives import CommonIds, MapNegatives
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public
@@ -88,6 +89,7 @@ class MineRecipe(Section):
     seed: int = 0
     mine: MineSection = MineSection()
     rerank: RerankSection | None = None
+    judge: JudgeSection | None = None
     neardup: dict[str, Any] = Field(default_factory=dict)
     release: ReleaseSection = ReleaseSection()
 
@@ -157,6 +159,8 @@ def public_spec(spec: str) -> str:
 def prepare(recipe: MineRecipe, store: Path) -> Mining:
     """Open the source, the retrievers and the rule, and lay out the graph; what is wrong with them is told before work starts."""
     recipe.opened_rule()
+    if recipe.judge:
+        recipe.judge.server()
     near = near_of(recipe.neardup)
     opened = retrieval_tables(open_tables(recipe.source, digests=store / "digests"))
     langs = languages_of(opened)
@@ -258,8 +262,8 @@ def _mine(
     watching = [name for name in blocks.watching if name not in names]
     if watching:
         said = ",".join(watching) if recipe.mine.hardness == "auto" else recipe.mine.hardness
-        more = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
-        nodes += [node for node in more if node.stage.retriever not in names]  # type: ignore[attr-defined]
+        further = retrieve_nodes(said, {}, lang, corpus, queries, qrels, depth=depth)
+        nodes += [node for node in further if node.stage.retriever not in names]  # type: ignore[attr-defined]
     if recipe.rerank:
         scored = {
             f"{part}.{name}": Input(f"retrieve.{lang}.{name}", part)
@@ -286,8 +290,18 @@ def _mine(
         fitting = rule.fitting(lang, blocks, recipe.negatives, recipe.seed, recipe.mine.anchor)
         nodes.append(Node(f"fit.{lang}", fitting, {name: whole(source) for name, source in inputs.items()}))
         inputs["fit"] = Input(f"fit.{lang}", how="all")
-    name, options = recipe.rule_options()
-    choose = ChooseNegatives(lang, blocks, name, options, recipe.negatives, recipe.seed, recipe.mine.anchor)
+    rule_name, options = recipe.rule_options()
+    seed, anchor, judge = recipe.seed, recipe.mine.anchor, recipe.judge
+    if judge is not None:
+        more = recipe.negatives + judge.extra
+        band = JudgeBand(lang, blocks, rule_name, options, more, seed, anchor, judge.low, judge.model_dump())
+        nodes.append(Node(f"judge.{lang}", band, {**inputs, "corpus": whole(corpus)}, judge.fingerprint()))
+        inputs["judged"] = Input(f"judge.{lang}")
+        if judge.promote:
+            promoted = {"qrels": whole(qrels), "judged": Input(f"judge.{lang}", how="all")}
+            nodes.append(Node(f"promote.{lang}", AddJudgements(), promoted))
+    low = judge.low if judge else None
+    choose = ChooseNegatives(lang, blocks, rule_name, options, recipe.negatives, seed, anchor, low)
     nodes.append(Node(f"choose.{lang}", choose, inputs))
     return nodes
 

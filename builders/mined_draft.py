@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from dsbuild import release
 from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
+from dsbuild.builders.judge_band import JUDGED
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.mined import Mining, public_mine, retrieved
 from dsbuild.builders.parts import Rows, language_name, parts_of
 from dsbuild.errors import SourceError
-from dsbuild.graph import Progress
+from dsbuild.graph import Input, Progress
 from dsbuild.tables import CANDIDATES
 
 _NEGATIVES = [column for column in CHOSEN if column.name != "split"]
@@ -33,7 +34,12 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
         "mining": languages,
     }  # fmt: skip
     final = {table.key: table.rows for table in mining.opened.tables}
-    draft = Draft(shown, mining.recipe.title(), mining.opened, mining.nodes, final, progress)
+    added = {}
+    for table in mining.opened.judged():
+        if (node := f"promote.{table.lang}") in progress.done:
+            final[table.key] = Input(node)
+            added[table.key] = sum(record.facts["added"] for record in progress.done[node])
+    draft = Draft(shown, mining.recipe.title(), mining.opened, mining.nodes, final, progress, added)
     notes = _notes(mining, languages, progress)
     manifest = write(draft, folder, findings, notes, list(_parts(mining, progress)), [_section(findings)])
     return {
@@ -46,6 +52,9 @@ def _parts(mining: Mining, progress: Progress) -> Iterator[release.Part]:
     for lang in mining.langs:
         rows = Rows([shard.path for shard in progress.shards(mining.negatives(lang))])
         yield from parts_of(rows, lang, "negatives", pa.schema(_NEGATIVES))
+        if f"judge.{lang}" in progress.done:
+            judged = Rows([shard.path for shard in progress.shards(Input(f"judge.{lang}"))])
+            yield release.Part("judged", lang, JUDGED, sum(one.num_rows for one in judged), judged)
         if not mining.recipe.mine.candidates or lang in mining.mapped:
             continue
         paths = [
@@ -73,6 +82,11 @@ def _found(mining: Mining, lang: str, progress: Progress) -> dict[str, Any]:
         for name, counts in facts["ranks"].items():
             ranks.setdefault(name, Counter()).update(counts)
     queries = total["queries"]
+    judged: Counter[str] = Counter()
+    for record in progress.done.get(f"judge.{lang}", ()):
+        judged.update(
+            {"asked": record.facts["asked"], "problems": record.facts["problems"], **record.facts["outcomes"]}
+        )
     return {
         "name": language_name(lang), "queries": queries, "without_positive": total["without_positive"], "negatives": total["negatives"],
         "filled": total["filled"], "empty": total["empty"], "candidates": total["candidates"],
@@ -81,7 +95,7 @@ def _found(mining: Mining, lang: str, progress: Progress) -> dict[str, Any]:
         "beyond_depth": {
             name: counts[str(BEYOND)] / max(1, total["negatives"]) for name, counts in sorted(ranks.items()) if name != "union"
         },
-        "refused": dict(sorted(refused.items())),
+        "refused": dict(sorted(refused.items())), "judged": dict(sorted(judged.items())),
     }  # fmt: skip
 
 
@@ -123,6 +137,18 @@ def _notes(mining: Mining, languages: Mapping[str, Any], progress: Progress) -> 
         for record in progress.done.get(node, ())
         for said in record.facts.get(name, ())
     ]
+    for lang, one in languages.items():
+        if said := one["judged"]:
+            found.append(
+                f"{lang}: {recipe.judge.model if recipe.judge else ''} judged {said['asked']:,} uncertain candidates: "
+                f"{said.get('negative', 0):,} negative, {said.get('drop', 0):,} dropped ({said.get('problems', 0):,} without an answer), "
+                f"{said.get('positive', 0):,} relevant"
+                + (
+                    ", which join the judgements"
+                    if recipe.judge and recipe.judge.promote and said.get("positive")
+                    else ""
+                )
+            )
     if recipe.target_fn is not None and recipe.rule.name != "calibrated":
         found.append(f"--target-fn calibrates: the threshold of the rule {recipe.rule.name} is not used")
     for lang, one in languages.items():

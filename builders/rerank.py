@@ -89,12 +89,12 @@ class Rerank:
         tables = {name: inputs[f"candidates.{name}"] for name in self.retrievers}
         judged = {name: inputs[f"anchors.{name}"] for name in self.retrievers}
         asked = pc.unique(pa.chunked_array([one(table["query_id"]) for table in (*tables.values(), *judged.values())]))
-        queries = _texts(inputs["queries"], "query_id", ("text",), asked, self.lang)
+        queries = texts_of(inputs["queries"], "query_id", ("text",), asked, self.lang)
         block, anchors = Candidates.of(tables, queries.ids), Anchors.of(judged, queries.ids)
         rows = np.flatnonzero(block.place <= self.depth)
         doc_ids = pa.concat_arrays([block.doc_ids.take(pa.array(block.docs[rows])), anchors.doc_ids])
         query = np.concatenate([block.query_of[rows], anchors.query_of])
-        corpus = _texts(inputs["corpus"], "doc_id", ("title", "text"), pc.unique(doc_ids), self.lang)
+        corpus = texts_of(inputs["corpus"], "doc_id", ("title", "text"), pc.unique(doc_ids), self.lang)
         at = pc.index_in(doc_ids, corpus.ids)
         if at.null_count:
             missing = doc_ids.filter(pc.is_null(at))[0].as_py()
@@ -144,7 +144,7 @@ def _anchors(queries: pa.Array, anchors: Anchors, scores: Floats, candidates: pa
     return pa.table(columns, schema=ANCHORS)
 
 
-def _texts(shards: Any, id_column: str, fields: tuple[str, ...], wanted: pa.Array, lang: str) -> Collection:
+def texts_of(shards: Any, id_column: str, fields: tuple[str, ...], wanted: pa.Array, lang: str) -> Collection:
     """The wanted rows of a table, in its order."""
     parts = []
     for path in shards.paths:

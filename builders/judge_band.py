@@ -1,0 +1,255 @@
+"""A language model judges the candidates that scores cannot decide: negative, dropped, or promoted to positive."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from pydantic import Field
+
+from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints, Mask
+from dsbuild.builders.choose_negatives import Block, Blocks, How, identity_of, rule_of
+from dsbuild.builders.rerank import texts_of
+from dsbuild.builders.rule_scores import share_of
+from dsbuild.builders.rules import below
+from dsbuild.errors import RecipeError
+from dsbuild.llm import Answers, Body, ChatServer, Said, ask_all, json_of
+from dsbuild.recipe import Section
+from dsbuild.stage import Counts, Result, Shard, Workspace
+from dsbuild.tables import QRELS
+
+# What a grade makes of a candidate (Boosting Data Utilization, arXiv 2509.09459, keeps its lowest grade alone).
+OUTCOMES = {"irrelevant": "negative", "partial": "drop", "relevant": "positive"}
+_VERSION = 1
+
+JUDGED = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("positive_id", pa.string(), nullable=False),  # the relevant document that the judge saw
+        pa.field("outcome", pa.string(), nullable=False),  # negative, drop, positive
+        pa.field("judge", pa.string(), nullable=False),  # the model's name
+        pa.field("judge_version", pa.string(), nullable=False),  # digest of prompt and settings
+        pa.field("problem", pa.string(), nullable=False),  # why there is no grade: dropped then; "": there is one
+    ]
+)
+
+_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "grade", "strict": True,
+        "schema": {
+            "type": "object", "properties": {"grade": {"type": "string", "enum": list(OUTCOMES)}}, "required": ["grade"],
+            "additionalProperties": False,
+        },
+    },
+}  # fmt: skip
+
+
+class JudgeSection(Section):
+    """A judge behind an OpenAI-compatible server, and what it is asked about.
+
+    low: the share of the positive's score from which a candidate is uncertain; below it nobody is asked. extra: how many candidates more
+    than negatives are wanted may be judged for a query. promote: whether what is called relevant joins the judgements; json_schema: send
+    `response_format`. The rest as in the translation engine `llm`.
+    """
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str
+    low: float = Field(default=0.8, gt=0, le=1)
+    extra: int = Field(default=4, ge=0)
+    promote: bool = True
+    concurrency: int = Field(default=16, ge=1)
+    temperature: float = 0.0
+    seed: int = 7
+    timeout_s: float = Field(default=120.0, gt=0)
+    retries: int = Field(default=5, ge=0)
+    json_schema: bool = True
+    api_key_env: str = "OPENAI_API_KEY"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides the answers: model, settings and the digest of the prompt; not the server's address or the key."""
+        return {
+            "judge": "llm", "version": _VERSION, "model": self.model, "temperature": self.temperature, "seed": self.seed, "schema": self.json_schema,
+            "prompt": xxhash.xxh3_128_hexdigest(prompt().encode("utf-8")),
+        }  # fmt: skip
+
+    def server(self) -> ChatServer:
+        """The server; `RecipeError` for an address that is none."""
+        if not self.model:
+            raise RecipeError("the judge needs a model: --set judge.model=NAME, as the server calls it")
+        return ChatServer(
+            self.base_url,
+            timeout_s=self.timeout_s,
+            retries=self.retries,
+            api_key_env=self.api_key_env,
+            seed=self.seed,
+            setting="judge",
+        )
+
+    def body(self, query: str, relevant: str, candidate: str) -> Body:
+        """The request for one pair: instructions in the system message, all texts as one JSON value."""
+        said = json.dumps({"query": query, "relevant": relevant, "candidate": candidate}, ensure_ascii=False)
+        body: dict[str, Any] = {
+            "model": self.model, "temperature": self.temperature, "seed": self.seed, "max_tokens": 256,
+            "messages": [{"role": "system", "content": prompt()}, {"role": "user", "content": said}],
+        }  # fmt: skip
+        return {**body, "response_format": _SCHEMA} if self.json_schema else body
+
+
+def prompt() -> str:
+    """The judge's instructions."""
+    return resources.files("dsbuild.builders").joinpath("judge_prompt.md").read_text("utf-8")
+
+
+def uncertain(block: Candidates, anchors: Floats, low: float) -> Mask:
+    """Rows that some retriever scores from the share `low` of the positive's score on, or cannot compare with it."""
+    return ~below(block, share_of(anchors, low))
+
+
+def grade_of(said: Said) -> tuple[str, str]:
+    """Outcome and problem of an answer: what is no grade drops the candidate.
+
+    >>> grade_of(Said('{"grade": "relevant"}')), grade_of(Said('{"grade": "good"}'))
+    (('positive', ''), ('drop', 'engine_error: the answer has no grade'))
+    """
+    if said.finish == "length":
+        return "drop", "engine_error: the answer was cut off"
+    value = json_of(said)
+    if isinstance(value, str):
+        return "drop", value
+    grade = value.get("grade")
+    if not isinstance(grade, str) or grade not in OUTCOMES:
+        return "drop", "engine_error: the answer has no grade"
+    return OUTCOMES[grade], ""
+
+
+@dataclass(frozen=True)
+class JudgeBand:
+    """Ask about the uncertain ones among the candidates that the rule would choose, `negatives` and `extra` more for each query.
+
+    The judge sees query, a relevant document and the candidate. Answers are recorded once; a killed run asks again only what was in flight.
+    """
+
+    lang: str
+    blocks: Blocks
+    rule: str
+    options: Mapping[str, Any]
+    negatives: int
+    seed: int
+    anchor: How
+    low: float
+    section: Mapping[str, Any] = field(compare=False)
+
+    name: ClassVar[str] = "judge_band"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = True
+
+    @cached_property
+    def _judge(self) -> JudgeSection:
+        return JudgeSection.model_validate(self.section)
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """The inputs of `ChooseNegatives` and the whole table corpus -> out (`JUDGED`), by query, then the order of the candidates."""
+        rule = rule_of(self.rule, self.options, inputs)
+        block = self.blocks.read(inputs, identity_of(inputs))
+        candidates, anchors = block.candidates, block.anchors.anchor(how=self.anchor)
+        allowed = block.allowed & (block.positives > 0)[candidates.query_of]
+        chosen = rule.choose(candidates, anchors, allowed, self.negatives, self.seed)
+        rows = chosen.rows[uncertain(candidates, anchors, self.low)[chosen.rows]]
+        shown = shown_positives(block.anchors)[candidates.query_of[rows]]
+        grades = list(self._ask(block, rows, shown, inputs, work)) if len(rows) else []
+        outcomes, problems = [one[0] for one in grades], [one[1] for one in grades]
+        version = self._judge.fingerprint()["prompt"]
+        columns = [
+            candidates.query_ids.take(pa.array(candidates.query_of[rows])).cast(pa.string()),
+            candidates.doc_ids.take(pa.array(candidates.docs[rows])).cast(pa.string()),
+            block.anchors.doc_ids.take(pa.array(shown)).cast(pa.string()),
+            pa.array(outcomes, pa.string()),
+            pa.array([self._judge.model] * len(rows), pa.string()),
+            pa.array([version] * len(rows), pa.string()),
+            pa.array(problems, pa.string()),
+        ]
+        facts = {
+            "asked": len(rows),
+            "outcomes": dict(sorted(Counter(outcomes).items())),
+            "problems": sum(map(bool, problems)),
+        }
+        total = candidates.n_queries
+        return Result({"out": [Shard(pa.table(columns, schema=JUDGED))]}, counts=Counts(total, total), facts=facts)
+
+    def _ask(
+        self, block: Block, rows: Ints, shown: Ints, inputs: Mapping[str, Any], work: Workspace
+    ) -> Iterator[tuple[str, str]]:
+        candidates = block.candidates
+        query_ids = candidates.query_ids.take(pa.array(candidates.query_of[rows]))
+        doc_ids = candidates.doc_ids.take(pa.array(candidates.docs[rows]))
+        positive_ids = block.anchors.doc_ids.take(pa.array(shown))
+        queries = texts_of(inputs["queries"], "query_id", ("text",), pc.unique(query_ids), self.lang)
+        wanted = pc.unique(pa.concat_arrays([doc_ids, positive_ids]))
+        corpus = texts_of(inputs["corpus"], "doc_id", ("title", "text"), wanted, self.lang)
+        asked = queries.texts.take(pc.index_in(query_ids, queries.ids))
+        relevant = corpus.texts.take(pc.index_in(positive_ids, corpus.ids))
+        texts = corpus.texts.take(pc.index_in(doc_ids, corpus.ids))
+        judge = self._judge
+        bodies = (judge.body(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(rows)))
+        journal = Answers(work.scratch() / "answers.jsonl")
+        for said in ask_all(judge.server(), bodies, lambda: judge.body("a", "a", "b"), journal, judge.concurrency):
+            yield grade_of(said)
+
+
+def shown_positives(anchors: Anchors) -> Ints:
+    """For each query the pair that the judge sees: of the highest grade, then the best score by the first retriever, then the smallest id.
+
+    -1 where a query has no positive.
+    """
+    score = np.nan_to_num(anchors.scores[0], nan=-np.inf)
+    order = np.lexsort((np.arange(len(score)), -score, -anchors.relevance.astype(np.int64), anchors.query_of))
+    query = anchors.query_of[order]
+    out = np.full(len(anchors.starts) - 1, -1, np.int64)
+    first = np.ones(len(order), np.bool_)
+    first[1:] = query[1:] != query[:-1]
+    best = order[first]
+    good = anchors.positive[best]
+    out[anchors.query_of[best][good]] = best[good]
+    return out
+
+
+@dataclass(frozen=True)
+class AddJudgements:
+    """The judgements with what a judge promoted: grade 1, in the split of the query, and the model's name as judge."""
+
+    name: ClassVar[str] = "add_judgements"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """qrels, judged (whole tables) -> out; the facts say how many were added."""
+        shards = list(inputs["qrels"])
+        found = pa.concat_tables(list(inputs["judged"]))
+        found = found.filter(pc.equal(found["outcome"], "positive"))
+        schema = shards[0].schema
+        split_of: dict[str, str] = {}
+        if "split" in schema.names:
+            for shard in shards:
+                for query, split in zip(shard["query_id"].to_pylist(), shard["split"].to_pylist(), strict=True):
+                    split_of.setdefault(query, split)
+        more = {
+            "query_id": found["query_id"], "doc_id": found["doc_id"], "relevance": pa.array([1] * found.num_rows, pa.int32()),
+            "judge": found["judge"], "split": pa.array([split_of.get(query) for query in found["query_id"].to_pylist()], pa.string()),
+        }  # fmt: skip
+        columns = [more[one.name] if one.name in more else pa.nulls(found.num_rows, one.type) for one in schema]
+        added = pa.table(columns, names=schema.names).select(schema.names).cast(schema)
+        total = sum(shard.num_rows for shard in shards)
+        assert set(QRELS.names) - {"split"} <= set(schema.names)
+        outputs = [*map(Shard, shards), *([Shard(added)] if found.num_rows else [])]
+        return Result({"out": outputs}, counts=Counts(total, total), facts={"added": found.num_rows})
