@@ -22,6 +22,7 @@ from dsbuild.builders.difference import Side, difference, opened
 from dsbuild.builders.shared_texts import WAYS_OUT, Shared, shared_texts
 from dsbuild.builders.verification import verify
 from dsbuild.builders.versions import Version, check_name, parse, previous, smaller
+from dsbuild.cards import answers as human
 from dsbuild.cards.card import render_card, row_license
 from dsbuild.cards.changes import NAME as CHANGELOG
 from dsbuild.cards.changes import render_changelog
@@ -93,6 +94,8 @@ def cut(draft: Path, want: Wanted, out: Path | None = None, beside: Path | None 
         )
     with files.locked(home / f".{want.version}.lock", f"{folder}: another command is writing it; wait for it"):
         want = replace(want, answers=want.answers or _answers(draft, home))
+        if want.answers:
+            human.load(want.answers)  # what is no answer is told before the rows are read
         manifest, found, shared = _checked(draft, want)
         earlier = previous(beside or home, want.version)
         before = opened(earlier) if earlier else None

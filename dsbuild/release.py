@@ -16,6 +16,8 @@ from dsbuild.errors import ReleaseError, StoreError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_AGAIN = "build the release again, or fetch it again"
+_MAX_NAMED = 5
 # What every manifest has; one without was cut off, or is the file of something else.
 _SHAPE: Mapping[str, type] = {
     "name": str, "version": str, "dsbuild": str, "files": list, "configs": dict, "source": dict, "recipe": dict, "engines": dict,
@@ -167,14 +169,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: Any = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ReleaseError(f"{folder}: no {MANIFEST}, so this is not a (complete) release folder") from None
+        inside = sorted(one.parent.name for one in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+        hint = f"; name one of the releases in it: {', '.join(inside[:_MAX_NAMED])}" if inside else ""
+        raise ReleaseError(f"{folder}: no {MANIFEST}, so this is not a (complete) release folder{hint}") from None
     except (OSError, ValueError) as error:
-        raise ReleaseError(f"{path}: damaged ({error})") from error
+        raise ReleaseError(f"{path}: damaged ({error}); {_AGAIN}") from error
     said = manifest.get("format") if isinstance(manifest, dict) else None
     if said != FORMAT:
         raise ReleaseError(f"{folder}: a release of format {said}, this version reads {FORMAT}")
     if wrong := _misshapen(manifest):
-        raise ReleaseError(f"{path}: damaged ({wrong}); build the release again, or fetch it again")
+        raise ReleaseError(f"{path}: damaged ({wrong}); {_AGAIN}")
     found: dict[str, Any] = manifest
     return found
 

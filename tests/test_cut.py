@@ -229,6 +229,14 @@ def test_a_full_disk_and_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.
         make(draft, "1.0.0", tmp_path / "file/set")
 
 
+def test_answers_that_are_none_are_told_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = write_docs(tmp_path / "draft", DOCS)
+    (tmp_path / "answers.yaml").write_text("motivation: {purpos: x}\n", "utf-8")
+    monkeypatch.setattr(cut, "verify", None)
+    with pytest.raises(DsbuildError, match="Did you mean 'purpose'"):
+        make(draft, "1.0.0", tmp_path / "set")
+
+
 @pytest.mark.parametrize("said", ["", " ", "mit\nname: x", "mit\u2028"])
 def test_a_licence_is_one_line(said: str) -> None:
     with pytest.raises(ReleaseError, match="one line that names the licence"):

@@ -203,8 +203,10 @@ def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="no manifest.json"):
         release.read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ReleaseError, match="damaged"):
+    with pytest.raises(ReleaseError, match="damaged.*build the release again"):
         release.read_manifest(tmp_path)
+    with pytest.raises(ReleaseError, match=f"name one of the releases in it: {tmp_path.name}"):
+        release.read_manifest(tmp_path.parent)
     with pytest.raises(StoreError, match="holds no manifest.json"):
         release.check_folder(tmp_path)
     release.check_folder(tmp_path / "absent")
