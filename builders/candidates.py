@@ -79,7 +79,7 @@ class Candidates:
             keys.append(key)
             ranks.append(rank)
             scores.append(score)
-        union = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
+        union = _distinct(keys)
         all_ranks = np.zeros((len(names), len(union)), np.int32)
         all_scores = np.full((len(names), len(union)), np.nan)
         for index in range(len(names)):
@@ -148,7 +148,7 @@ class Anchors:
         for (_, query), ids in zip(kept, found, strict=True):
             keys.append(query * max(1, len(doc_ids)) + codes[start : start + len(ids)])
             start += len(ids)
-        union = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
+        union = _distinct(keys)
         relevance = np.full(len(union), np.iinfo(np.int32).min, np.int32)
         scores = np.full((len(names), len(union)), np.nan)
         ranks = np.zeros((len(names), len(union)), np.int32)
@@ -195,6 +195,14 @@ def coded(ids: pa.Array) -> tuple[pa.Array, Ints]:
     rank[order] = np.arange(len(order))
     codes = rank[found.indices.to_numpy()] if len(order) else np.empty(0, np.int64)
     return found.dictionary.take(pa.array(order)), codes
+
+
+def _distinct(keys: list[Ints]) -> Ints:
+    """The distinct numbers, ascending; np.unique hashes first, which takes ten times as long here."""
+    ordered = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
 
 
 def _strings(values: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.Array:
