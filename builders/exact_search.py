@@ -22,8 +22,8 @@ from dsbuild.filters.utf8 import compiled
 
 Vectors = npt.NDArray[np.floating[Any]]
 
-# Queries and documents of a block: the products (8 MiB) stay near the cores.
-_QUERIES, _DOCUMENTS = 1_024, 2_048
+# Queries and documents of a block (64 MiB of products): large enough that the threads of BLAS seldom wait for each other.
+_QUERIES, _DOCUMENTS = 1_024, 16_384
 # Hits that are kept beyond k until they are rated exactly.
 _SPARE = 16
 
@@ -43,7 +43,7 @@ def search(documents: Vectors, queries: Vectors, k: int, *, progress: Callable[[
     """The k rows of `documents` with the largest dot products with each query: rows (n, k) int64 and scores (n, k) float32, best first.
 
     documents: (m, d), queries: (n, d), float32 or float16, also memory-mapped; k is cut to m. Of equal scores the smaller row is first.
-    Beyond the vectors and the result it takes some 30 MB. `progress` is told after each block how many queries are done.
+    Beyond the vectors and the result it takes some 70 MB. `progress` is told after each block how many queries are done.
     """
     m, n = len(documents), len(queries)
     k = min(k, m)

@@ -1,7 +1,7 @@
 """The best hits so far of a query: a heap of bounded size, kept by compiled kernels.
 
 A hit is better if its score is larger, and of two with one score the one with the smaller row. The worst stands first. Most scores are below the
-worst of a full heap; runs of them are skipped by a count that the compiler turns into vector instructions.
+worst of a full heap; runs of them are skipped by comparisons that the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -65,14 +65,15 @@ def offer(scores: Any, rows: Any, size: int, found: Any, first: Any, least: Any)
     start = 0
     while start < n:
         end = min(start + _RUN, n)
-        above = 0
-        if end - start == _RUN:
-            for index in range(start, start + _RUN):
-                above += found[index] > limit
+        run = found[start:end]
+        above = np.uint8(0)
+        if len(run) == _RUN:  # a length that the compiler knows
+            for index in range(_RUN):
+                above |= np.uint8(run[index] > limit)
         else:
-            for index in range(start, end):
-                above += found[index] > limit
-        if above > 0:
+            for index in range(len(run)):
+                above |= np.uint8(run[index] > limit)
+        if above:
             # Rows only grow, so one with the score of the worst is no better than it.
             for index in range(start, end):
                 if found[index] > limit:
