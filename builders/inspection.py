@@ -22,7 +22,7 @@ from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
 
-_KINDS = ("engines", "sources", "filters", "recipes", "languages")
+_KINDS = ("engines", "sources", "filters", "retrievers", "rules", "recipes", "languages")
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -174,11 +174,13 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import SOURCES, recipes
+    from dsbuild.builders import RETRIEVERS, RULES, SOURCES, recipes
     from dsbuild.filters import ABOUT, FILTERS
     from dsbuild.translate import ENGINES
 
-    registries: dict[str, Registry] = {"engines": ENGINES, "sources": SOURCES, "filters": FILTERS}
+    registries: dict[str, Registry] = {
+        "engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "retrievers": RETRIEVERS, "rules": RULES,
+    }  # fmt: skip
     if kind == "languages":
         return [
             {"name": code, "about": f"{languages.get(code).name} ({languages.get(code).script})"}

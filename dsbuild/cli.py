@@ -252,7 +252,7 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="engines|sources|filters|recipes|languages", help="What to list.")],
+    kind: Annotated[str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|recipes|languages", help="What to list.")],
     output: OutputFormat = Format.text,
 ) -> None:
     """List the names that recipes and options may use."""

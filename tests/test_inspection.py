@@ -126,7 +126,7 @@ def test_what_if_as_json(folders: dict[str, Path]) -> None:
     assert cli("what-if", folders["plain"], "--set", "bitext.max_length_ratio=3")[0] == 0
 
 
-@pytest.mark.parametrize("kind", ["engines", "sources", "filters", "recipes", "languages"])
+@pytest.mark.parametrize("kind", ["engines", "sources", "filters", "retrievers", "rules", "recipes", "languages"])
 def test_lists(kind: str) -> None:
     code, printed, _ = cli("list", kind, "--format", "json")
     found = json.loads(printed)

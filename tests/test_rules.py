@@ -208,3 +208,16 @@ def test_names() -> None:
     assert {"naive", "random", "shifted", "absolute", "marginpos", "percpos", "simans", "agreement"} <= set(
         RULES.names()
     )
+
+
+def test_a_margin_never_moves_a_window_and_a_rule_looks_on_below_the_first_ten() -> None:
+    """Peers cut to the first candidates before the rule, or count a window in what the rule leaves."""
+    percent = scored(lambda score, anchor: anchor - score > 0.1 * abs(anchor))
+    found = chosen("percpos", {"percent": 0.9, "window": "10-30"})
+    assert found == slow(percent, first=10, last=30)
+    block, anchors, _ = made(retrievers=("x",))
+    anchors[:] = block.scores[
+        0, [np.flatnonzero((block.query_of == q) & (block.place == 25))[0] for q in range(len(QUERIES))]
+    ]
+    deep = open_rule("marginpos", {"margin": 0.0}).choose(block, anchors, np.ones(len(block), bool), 4, 0)
+    assert block.place[deep.rows].tolist() == [26, 27, 28, 29] * len(QUERIES)
