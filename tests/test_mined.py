@@ -151,7 +151,9 @@ def test_another_rule_reads_the_stored_candidates(base: Path) -> None:
         for path in store.rglob("*.json")
         if path.name not in before
     ]
-    assert stages == ["choose"]
+    # What depends on the rule alone: nothing is searched, signed or read again.
+    assert "choose" in stages
+    assert set(stages) <= {"choose", "measure"}
 
 
 def test_the_same_seed_gives_the_same_bytes_for_any_workers_and_another_one_does_not(
