@@ -42,7 +42,10 @@ RETRIEVERS = Registry(
     {
         "bm25": "dsbuild.builders.bm25:BM25",
         "dense": "dsbuild.builders.dense:Dense",
+        "divergence": "dsbuild.builders.divergence:Divergence",
+        "feedback": "dsbuild.builders.feedback:Feedback",
         "interleave": "dsbuild.builders.fusion:Interleave",
+        "likelihood": "dsbuild.builders.likelihood:Likelihood",
         "lsa": "dsbuild.builders.lsa:LSA",
         "ngrams": "dsbuild.builders.ngrams:Ngrams",
         "rrf": "dsbuild.builders.fusion:RRF",

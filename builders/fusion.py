@@ -50,6 +50,7 @@ class Fused:
 
     def index(self, corpus: Collection, scratch: Path) -> None:
         """See `Retriever`."""
+        self._last = None
         order = corpus.order()
         self._place = np.empty_like(order)
         self._place[order] = np.arange(len(order))
