@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import release
+from dsbuild.builders.certificate import check_certificates
 from dsbuild.builders.contents import check_content, contents
 from dsbuild.builders.facts import check_facts
 from dsbuild.builders.shared_texts import accepted_texts, check_shared
@@ -35,6 +36,7 @@ def verify(folder: Path, *, leakage: bool = True) -> dict[str, Any]:
     if not problems:
         problems += list(_keys(folder, manifest))
         problems += list(_accounting(folder, manifest))
+        problems += list(check_certificates(folder, manifest))
         problems += list(check_shared(folder, manifest)) if leakage else []
         problems += (card := list(_card(folder, manifest)))
         # Only a release states what its rows hold; they are read once for both checks.

@@ -166,7 +166,7 @@ def plan(
 def _build(
     recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
 ) -> None:
-    from dsbuild import console, filter_console, leakage_console, retrieval_console
+    from dsbuild import console, filter_console, leakage_console, prune_console, retrieval_console
     from dsbuild.builders import build
 
     if dry_run:
@@ -184,6 +184,7 @@ def _build(
         "split": lambda: leakage_console.print_split(result.summary),
         "contamination": lambda: leakage_console.print_contamination(result.summary),
         "mine": lambda: retrieval_console.print_mined(result.summary),
+        "prune": lambda: prune_console.print_pruned(result.summary),
     }
     print_found(output, result.summary, shows[recipe.build])
 
@@ -252,7 +253,9 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|recipes|languages", help="What to list.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|recipes|languages", help="What to list.")
+    ],
     output: OutputFormat = Format.text,
 ) -> None:
     """List the names that recipes and options may use."""

@@ -112,3 +112,109 @@ def mine(
     for note in found["notes"]:
         typer.echo(f"note: {note}", err=True)
     print_found(output, found, lambda: retrieval_console.print_mined(found))
+
+
+PruneRule = Annotated[
+    Optional[str],
+    typer.Option("--rule", metavar="R", help="miracl-vision, mmteb or target [default: target]."),
+]
+TargetTau = Annotated[
+    Optional[float],
+    typer.Option("--target-tau", metavar="T", help="Keep so many that retrievers rank as before: Kendall's tau of at least T."),
+]  # fmt: skip
+TargetSize = Annotated[
+    Optional[int], typer.Option("--target-size", metavar="N", min=1, help="Keep at most N documents of each language.")
+]
+PruneDepth = Annotated[
+    Optional[int],
+    typer.Option(
+        "--depth", metavar="K", min=1, help="Ranks (miracl-vision: 100 in English, else 50) or documents a query with the judged ones (mmteb: 250)."
+    ),
+]  # fmt: skip
+
+
+@app.command()
+def prune(
+    src: AnySet = None,
+    retriever: Retrievers = None,
+    rule: PruneRule = None,
+    target_tau: TargetTau = None,
+    target_size: TargetSize = None,
+    depth: PruneDepth = None,
+    seed: Seed = None,
+    lang: Lang = None,
+    limit: Limit = None,
+    recipe: RecipeFile = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Prune easy negatives from a collection, with a certificate of how retrievers still rank on it.
+
+    Example: dsbuild prune --src beir:DIR --retriever bm25,lsa,ngrams,words --target-tau 0.95 --out DIR2
+    """
+    from dsbuild import console, prune_console
+    from dsbuild.builders import build, mined, pruned
+
+    given: dict[str, Any] = {
+        "source.src": mined.as_source(src),
+        "source.lang": lang,
+        "source.limit": limit,
+        "retriever.use": retriever,
+        "prune.rule": rule,
+        "prune.target_tau": target_tau,
+        "prune.target_size": target_size,
+        "prune.depth": depth,
+        "seed": seed,
+    }
+    made: Any = build.compose(recipe, given, settings or [], kind="prune")
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        found = pruned.run_prune(made, out, store, executor.value, workers, reporter)
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, found, lambda: prune_console.print_pruned(found))
+
+
+ScoreTable = Annotated[
+    Path,
+    typer.Argument(metavar="SCORES.csv", help="One row a model, one column a task; or one row a task with --type-column."),
+]  # fmt: skip
+TypeColumn = Annotated[
+    Optional[str],
+    typer.Option("--type-column", metavar="NAME", help="Tasks are rows, models columns; this column names a task's type, whose last one stays."),
+]  # fmt: skip
+KeepTasks = Annotated[Optional[str], typer.Option("--keep", metavar="A,B", help="Tasks that always stay.")]
+MinSpearman = Annotated[
+    float,
+    typer.Option("--min-spearman", metavar="S", min=-1, max=1, help="Tasks predicted with a lower rank correlation stay."),
+]  # fmt: skip
+MaxMse = Annotated[
+    float,
+    typer.Option("--max-mse", metavar="E", min=0, help="Tasks predicted with a larger squared error, in standard deviations, stay."),
+]  # fmt: skip
+
+
+@app.command("select-tasks")
+def select_tasks(
+    scores: ScoreTable,
+    type_column: TypeColumn = None,
+    keep: KeepTasks = None,
+    min_spearman: MinSpearman = 0.8,
+    max_mse: MaxMse = 0.5,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Select the tasks of a benchmark that others do not predict, from a table of models and scores.
+
+    Example: dsbuild select-tasks SCORES.csv --keep NQ --min-spearman 0.8 --max-mse 0.5
+    """
+    from dsbuild import prune_console
+    from dsbuild.builders import task_selection
+
+    table = task_selection.read_scores(scores, type_column)
+    kept = [name.strip() for name in (keep or "").split(",") if name.strip()]
+    found = task_selection.select(table, keep=kept, min_spearman=min_spearman, max_mse=max_mse)
+    print_found(output, found, lambda: prune_console.print_selection(found))
