@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import pyarrow.compute as pc
 import xxhash
 
 from dsbuild.errors import SourceError
+
+if TYPE_CHECKING:
+    from dsbuild.builders.evidence import Evidence
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -30,7 +34,7 @@ class Candidates:
     query_ids: of the block, in its order; doc_ids: distinct and sorted; starts: (queries + 1) borders of the queries' rows; docs: (rows)
     indices into doc_ids, ascending in a query; retrievers: their names; ranks: (retrievers, rows), 0 where it did not return
     the document; scores: the same, NaN there; place: (rows) 1 and up, the order of the union: by reciprocal rank fusion, ties by
-    doc_id; with one retriever its own rank.
+    doc_id; with one retriever its own rank; evidence: what more is known of the rows, for a rule that learns.
     """
 
     query_ids: pa.Array
@@ -41,6 +45,7 @@ class Candidates:
     ranks: npt.NDArray[np.int32]
     scores: Floats
     place: npt.NDArray[np.int32]
+    evidence: Evidence | None = None
 
     def __len__(self) -> int:
         """The number of rows."""

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints
+from dsbuild.builders.evidence import Evidence
 from dsbuild.builders.identity import REASONS, Identity
 from dsbuild.builders.retriever import one
 from dsbuild.builders.rules import Chosen, Fits, Rule, open_rule
@@ -64,21 +65,22 @@ class Blocks:
     """How the inputs of one language become blocks.
 
     retrievers: those that mine; watching: those that only say how hard the negatives are for them; siblings: whether other parts of a
-    relevant article are refused.
+    relevant article are refused; evidence: retrievers whose scores a rule learns from (`dsbuild.builders.evidence`).
     """
 
     retrievers: tuple[str, ...]
     watching: tuple[str, ...] = ()
     siblings: bool = True
+    evidence: tuple[str, ...] = ()
 
     def inputs(self) -> list[str]:
         """The names of the inputs that come block by block."""
         names = (*self.retrievers, *self.watching)
-        return [*(f"candidates.{name}" for name in names), *(f"anchors.{name}" for name in self.retrievers)]
+        found = [*(f"candidates.{name}" for name in names), *(f"anchors.{name}" for name in self.retrievers)]
+        return [*found, *(f"evidence.{name}" for name in self.evidence)]
 
-    def each(self, inputs: Mapping[str, Any]) -> Iterator[Block]:
+    def each(self, inputs: Mapping[str, Any], identity: Identity) -> Iterator[Block]:
         """Block after block of a whole language: every input a whole table."""
-        identity = identity_of(inputs)
         for index in range(len(inputs[self.inputs()[0]])):
             here = {name: inputs[name][index] for name in self.inputs()}
             yield self.read({**inputs, **here}, identity)
@@ -89,6 +91,9 @@ class Blocks:
         judged = {name: inputs[f"anchors.{name}"] for name in self.retrievers}
         queries, splits = _queries(inputs["queries"], [*tables.values(), *judged.values()])
         candidates, anchors = Candidates.of(tables, queries), Anchors.of(judged, queries)
+        if self.evidence:
+            said = {name: inputs[f"evidence.{name}"] for name in self.evidence}
+            candidates = replace(candidates, evidence=Evidence.of(said, candidates, anchors))
         reasons = identity.reasons(candidates, anchors, siblings=self.siblings)
         others = None
         if self.watching:

@@ -12,16 +12,20 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from dsbuild import executors, release, run
+from dsbuild.builders import licensing
+from dsbuild.builders.calibrated_rule import Calibrated
 from dsbuild.builders.choose_negatives import Blocks, ChooseNegatives, How
 from dsbuild.builders.duplicates import near_of
+from dsbuild.builders.false_negatives import DRAWS, MeasureNegatives
 from dsbuild.builders.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.map_negatives import CommonIds, MapNegatives
+from dsbuild.builders.measured import evidence_names, evidence_nodes
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.rerank import RERANK, Rerank, RerankSection, fingerprint
 from dsbuild.builders.retriever import open_retrievers
-from dsbuild.builders.rules import Fits, Picking, Rule, open_rule
+from dsbuild.builders.rules import Fits, Rule, open_rule
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.graph import Input, Node
@@ -32,6 +36,8 @@ from dsbuild.tables import RETRIEVAL_TABLES
 
 # Of these the first that does not mine says how hard the negatives are for a retriever that did not choose them.
 _WATCHING = ("bm25", "lsa")
+# And where a rule learns from retrievers, one that it does not learn from.
+_WATCHING_LEARNED = (*_WATCHING, "ngrams")
 
 
 class RetrieverSection(Section):
@@ -65,7 +71,8 @@ class MineSection(Section):
     decide: the language that decides for all, through ids; "": each for itself; anchor: which score of a query's positives candidates are compared
     with; siblings: whether other parts of a relevant article are refused; article: what stands in ids between article and part, such as # in
     MIRACL ("": group_id alone says what an article is); hardness: retrievers that do not mine and only say how hard the
-    negatives are for them ("auto": one of bm25 and lsa; "none"); candidates: whether the release holds the table of candidates.
+    negatives are for them ("auto": one of bm25 and lsa, for a rule that learns also ngrams; "none"); candidates: whether the release
+    holds the table of candidates; draws: of the positive that stays known where false negatives are measured (0: they are not).
     """
 
     decide: str = ""
@@ -74,6 +81,7 @@ class MineSection(Section):
     article: str = ""
     hardness: str = "auto"
     candidates: bool = True
+    draws: int = Field(default=DRAWS, ge=0)
 
 
 class MineRecipe(Section):
@@ -104,7 +112,7 @@ class MineRecipe(Section):
             return self.rule.name, options
         if self.rule.name != "calibrated":
             open_rule(self.rule.name, options)
-            shared = {one.name for one in dataclasses.fields(Picking)}
+            shared = {one.name for one in dataclasses.fields(Calibrated) if one.init} - {"target_fn", "rank"}
             options = {name: value for name, value in options.items() if name in shared}
         return "calibrated", {**options, "target_fn": self.target_fn}
 
@@ -163,6 +171,7 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
         recipe.judge.server()
     near = near_of(recipe.neardup)
     opened = retrieval_tables(open_tables(recipe.source, digests=store / "digests"))
+    licensing.check_opened(opened, recipe.release.license, derived=False)
     langs = languages_of(opened)
     decide = recipe.mine.decide
     if decide and decide not in langs:
@@ -176,6 +185,7 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
         blocks = Blocks((RERANK,), (*names, *watching), recipe.mine.siblings)
     else:
         blocks = Blocks(names, watching, recipe.mine.siblings)
+    blocks = replace(blocks, evidence=evidence_names(recipe))
     nodes = [*opened.nodes]
     everywhere = None
     mapped = tuple(lang for lang in langs if lang not in mining)
@@ -245,7 +255,9 @@ def _watching(recipe: MineRecipe, mining: tuple[str, ...]) -> tuple[str, ...]:
     if said == "none":
         return ()
     if said == "auto":
-        return next(((name,) for name in _WATCHING if name not in mining), ())
+        learned = evidence_names(recipe)
+        names = _WATCHING_LEARNED if learned else _WATCHING
+        return next(((name,) for name in names if name not in (*mining, *learned)), ())
     return tuple(name for name in _names(said, {}) if name not in mining)
 
 
@@ -278,6 +290,7 @@ def _mine(
     for name in blocks.inputs():
         part, _, retriever = name.partition(".")
         inputs[name] = retrieved(lang, retriever, part)
+    nodes += evidence_nodes(recipe, lang, blocks, whole(corpus), whole(queries), inputs)
     inputs |= {
         "queries": whole(queries),
         "docs": Input(f"twins.{lang}", "docs", "all"),
@@ -292,6 +305,9 @@ def _mine(
         inputs["fit"] = Input(f"fit.{lang}", how="all")
     rule_name, options = recipe.rule_options()
     seed, anchor, judge = recipe.seed, recipe.mine.anchor, recipe.judge
+    if recipe.mine.draws:
+        measure = MeasureNegatives(lang, blocks, rule_name, options, recipe.negatives, seed, anchor, recipe.mine.draws)
+        nodes.append(Node(f"measure.{lang}", measure, {name: whole(source) for name, source in inputs.items()}))
     if judge is not None:
         more = recipe.negatives + judge.extra
         band = JudgeBand(lang, blocks, rule_name, options, more, seed, anchor, judge.low, judge.model_dump())
@@ -320,7 +336,9 @@ def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[
 
 
 def retrieved(lang: str, retriever: str, part: str) -> Input:
-    """Where the candidates or the anchors of a retriever, or of the reranker, are."""
+    """Where the candidates, the anchors or the evidence of a retriever, or of the reranker, are."""
+    if part == "evidence":
+        return Input(f"evidence.{lang}.{retriever}")
     return Input(f"rerank.{lang}" if retriever == RERANK else f"retrieve.{lang}.{retriever}", part)
 
 

@@ -13,6 +13,7 @@ from dsbuild import release
 from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
 from dsbuild.builders.judge_band import JUDGED
 from dsbuild.builders.leakage_draft import Draft, write
+from dsbuild.builders.measured import measured, notes_of, section
 from dsbuild.builders.mined import Mining, public_mine, retrieved
 from dsbuild.builders.parts import Rows, language_name, parts_of
 from dsbuild.errors import SourceError
@@ -33,6 +34,9 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
         "depth": mining.recipe.retriever.depth, "negatives": mining.recipe.negatives, "decided_in": mining.recipe.mine.decide,
         "mining": languages,
     }  # fmt: skip
+    told = measured(mining, progress)
+    if told:
+        findings["false_negatives"] = told
     final = {table.key: table.rows for table in mining.opened.tables}
     added = {}
     for table in mining.opened.judged():
@@ -40,11 +44,12 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
             final[table.key] = Input(node)
             added[table.key] = sum(record.facts["added"] for record in progress.done[node])
     draft = Draft(shown, mining.recipe.title(), mining.opened, mining.nodes, final, progress, added)
-    notes = _notes(mining, languages, progress)
-    manifest = write(draft, folder, findings, notes, list(_parts(mining, progress)), [_section(findings)])
+    notes = [*_notes(mining, languages, progress), *notes_of(told)]
+    sections = [_section(findings), *([section(told)] if told else [])]
+    manifest = write(draft, folder, findings, notes, list(_parts(mining, progress)), sections)
     return {
         "release": str(folder), "rule": findings["rule"], "retrievers": findings["retrievers"], "languages": languages,
-        "notes": manifest["notes"],
+        "false_negatives": told, "notes": manifest["notes"],
     }  # fmt: skip
 
 

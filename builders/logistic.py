@@ -1,0 +1,88 @@
+"""Logistic regression with a ridge, by Newton's method: small, and the same on every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+_STEPS = 25
+_SMALL = 1e-7
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A model of a yes or no: columns are centred and scaled, then weighted; a column without variance counts nothing."""
+
+    bias: float
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def chances(self, columns: Floats) -> Floats:
+        """The chance of a yes for each row; columns: (columns, rows). A value that is not known (NaN) counts as the mean."""
+        # Column after column: sums in one order, whatever the number of threads.
+        sums = np.full(columns.shape[1], self.bias)
+        for column, mean, scale, weight in zip(columns, self.means, self.scales, self.weights, strict=True):
+            if weight:
+                sums += np.nan_to_num((column - mean) * (weight / scale), nan=0.0)
+        return np.asarray(1 / (1 + np.exp(-np.clip(sums, -40, 40))), np.float64)
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "bias": self.bias,
+            "means": list(self.means),
+            "scales": list(self.scales),
+            "weights": list(self.weights),
+        }
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Self:
+        """From `facts`."""
+        return cls(facts["bias"], *(tuple(facts[name]) for name in ("means", "scales", "weights")))
+
+    @classmethod
+    def fit(cls, columns: Floats, answers: npt.NDArray[np.bool_], ridge: float, start: Logistic | None = None) -> Self:
+        """The weights of the largest likelihood less ridge / 2 times their squares; start: where to begin.
+
+        Numbers are rounded to nine digits, which hides the order in which a machine adds.
+        """
+        known = ~np.isnan(columns)
+        counts = np.maximum(1, known.sum(axis=1))
+        filled = np.where(known, columns, 0.0)
+        means = filled.sum(axis=1) / counts
+        filled = np.where(known, columns - means[:, None], 0.0)
+        scales = np.sqrt((filled**2).sum(axis=1) / counts)
+        useful = scales > _SMALL
+        scales = np.where(useful, scales, 1.0)
+        matrix = np.concatenate(
+            [np.ones((1, columns.shape[1])), np.where(useful[:, None], filled / scales[:, None], 0.0)]
+        )
+        penalty = np.append(_SMALL, np.full(len(scales), ridge))
+        share = (answers.sum() + 0.5) / (len(answers) + 1.0)
+        at = np.zeros(len(matrix))
+        at[0] = np.log(share / (1 - share))
+        if start is not None:
+            at[1:] = np.asarray(start.weights) * scales / np.asarray(start.scales)
+            at[0] = start.bias
+        for _ in range(_STEPS):
+            chances = 1 / (1 + np.exp(-np.clip(at @ matrix, -40, 40)))
+            slope = matrix @ (answers - chances) - penalty * at
+            curve = (matrix * (chances * (1 - chances))) @ matrix.T + np.diag(penalty)
+            step = np.linalg.solve(curve, slope)
+            # A step that is too long oscillates where the answers are nearly separated.
+            at += step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+            if np.abs(step).max() < _SMALL:
+                break
+        at[1:][~useful] = 0.0
+        return cls(
+            _rounded(at[0]), tuple(map(_rounded, means)), tuple(map(_rounded, scales)), tuple(map(_rounded, at[1:]))
+        )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.9g}")
