@@ -61,7 +61,7 @@ def _sections(certificates: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[st
             [
                 lang, held["whole"], held["kept"], _short(held["factor"]), held["judged"], _short(held["unjudged_factor"]), spread(one["tau"]),
                 spread(one["tau_ap"]), f"{pairs['kept']} of {pairs['significant']}" if pairs else "",
-                f"{moved['change']:g} ({moved['retriever']})" if moved else "", spread(one["left_out_tau"]), spread(one["refitted_tau"]),
+                _moved(moved), spread(one["left_out_tau"]), spread(one["refitted_tau"]),
             ]
         )  # fmt: skip
     some = next(iter(certificates.values()))
@@ -119,6 +119,10 @@ def spread(value: Mapping[str, float | None]) -> str:
     if value["low"] is None or value["high"] is None:
         return f"{value['value']:.3f}"
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _moved(one: Mapping[str, Any] | None) -> str:
+    return "" if one is None else f"{one['change']:g} ({one['retriever']})" if one["change"] else "0"
 
 
 def _short(value: float | None) -> str:

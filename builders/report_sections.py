@@ -15,6 +15,8 @@ from dsbuild.errors import ReleaseError
 
 _MEASURED = ("certificates", "certificate", "false_negatives", "review")
 _KINDS = ("bars", "histogram")
+# Findings that a build shows by sections of its own.
+_SHOWN = frozenset({"certificate"})
 
 
 def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -151,7 +153,7 @@ def _findings(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     if plain := [[finding(name), _line(one)] for name, one in given.items() if _line(one) is not None]:
         found.append(_made("settings and counts", ["name", "value"], plain))
     for name, value in given.items():
-        if not value or _line(value) is not None:
+        if not value or _line(value) is not None or (name in _SHOWN and manifest.get("sections")):
             continue
         rows = value.items() if isinstance(value, Mapping) else enumerate(value, 1)
         if all(isinstance(one, Mapping) for _, one in rows):
