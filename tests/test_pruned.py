@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -381,3 +384,20 @@ def test_a_certificate_says_how_wide_it_is() -> None:
     assert "few" not in said(8, 400)
     assert "interval is wide" in said(8, 40)
     assert "needs two" in said(1, 400)
+
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not (DATA / "retrieval" / "cranfield").is_dir(), reason="needs the data beside the project")
+def test_cranfield_by_retrievers_without_training(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "bench/pruning.py", "--quick", "--format", "json"], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).resolve().parent.parent, env={**os.environ, "PYTHONPATH": "."},
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    target = found["cranfield"]["target, tau 0.9"]
+    assert target["tau"]["value"] >= 0.9
+    assert target["unjudged_factor"] >= 3
+    assert found["xquad"]["unjudged_factor"] is None
+    assert found["xquad"]["kept"] == found["xquad"]["judged"] == 240
