@@ -189,6 +189,19 @@ def balanced(pool: Pool) -> Ints:
     return needed
 
 
+def filled(pool: Pool, order: Ints) -> Ints:
+    """An order, and after its end, by turns, what retrievers found and it does not have.
+
+    Nothing of that is needed for the pool's own scores; retrievers that are not in the pool gain less.
+    """
+    turns = by_turns(pool)
+    more = np.flatnonzero((order == NEVER) & (turns < NEVER))
+    further = order.copy()
+    last = int(order[order < NEVER].max(initial=0))
+    further[more[np.argsort(turns[more], kind="stable")]] = last + 1 + np.arange(len(more))
+    return further
+
+
 @compiled
 def _gain(hits: Any, grades: Any, keep: Any, best: Any) -> Any:
     """nDCG@10 of a ranking of what is kept, and the place of the tenth kept document."""

@@ -53,7 +53,7 @@ class ChoosePruned:
     seed: int = 0
 
     name: ClassVar[str] = "choose_pruned"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -66,12 +66,10 @@ class ChoosePruned:
         staying, asked = self._queries(inputs)
         pool = _pool(inputs, self.retrievers, staying, asked, ids)
         order = RULES[self.rule](pool)
-        chosen, path = self._until(pool, order)
-        facts = {
-            "until": int(min(chosen, NEVER - 1)),
-            "path": path,
-            "ordered": int(((order > 0) & (order < NEVER)).sum()),
-        }
+        last = int(order[order < NEVER].max(initial=0))
+        order = kept_documents.filled(pool, order)
+        chosen, path = self._until(pool, order, last)
+        facts = {"until": int(min(chosen, NEVER - 1)), "path": path, "last": last}
         left = []
         for name in self.retrievers:
             others = [other for other in self.retrievers if not set(self.parts[other]) & set(self.parts[name])]
@@ -105,7 +103,7 @@ class ChoosePruned:
         asked = asked.take(pa.array(np.sort(np.argsort(np.array(keys, np.uint64), kind="stable")[: self.queries])))
         return asked, asked
 
-    def _until(self, pool: Pool, order: Ints) -> tuple[int, list[dict[str, Any]]]:
+    def _until(self, pool: Pool, order: Ints, last: int) -> tuple[int, list[dict[str, Any]]]:
         """The number up to which documents stay, and for a target of tau what it was at each size that was looked at."""
         if self.depth:
             return self.depth, []
@@ -121,12 +119,11 @@ class ChoosePruned:
                 return NEVER, []
             # Documents that come in together stay or go together.
             return (int(levels[-1]) if fit >= len(levels) else int(levels[fit]) - 1) if len(levels) else 0, []
-        return self._until_tau(pool, order)
+        return self._until_tau(pool, order, last)
 
-    def _until_tau(self, pool: Pool, order: Ints) -> tuple[int, list[dict[str, Any]]]:
+    def _until_tau(self, pool: Pool, order: Ints, last: int) -> tuple[int, list[dict[str, Any]]]:
         """The smallest size from which on tau is as wanted at every larger one that was looked at."""
         before = pool.scores(np.ones(len(order), np.bool_))
-        last = int(order[order < NEVER].max(initial=0))
         levels = np.unique(np.linspace(0, last, _STEPS + 1).round().astype(np.int64))
         found, best = [], NEVER
         for level in levels[::-1].tolist():
@@ -144,12 +141,11 @@ class ChoosePruned:
 
     def _without(self, pool: Pool, kept: Mask, until: int) -> Mask:
         """What would stay without a retriever: by the same depth, or where a target decides by as many documents."""
-        order = RULES[self.rule](pool)
         if until == NEVER:
             return kept
+        order = kept_documents.filled(pool, RULES[self.rule](pool))
         if self.depth:
             return order <= until
-        # Where fewer documents are in the order, more are not needed for any of the others.
         spare = int(kept.sum() - pool.judged.sum())
         levels = np.sort(order[(order > 0) & (order < NEVER)])
         return order <= (int(levels[min(spare, len(levels)) - 1]) if spare and len(levels) else 0)
