@@ -1,4 +1,4 @@
-"""What pruning costs: `python bench/pruning.py [--seed 0] [--rule target] [--quick] [--format json]`.
+"""What pruning costs: `python bench/pruning.py [--seed 0] [--seeds N] [--quick] [--format json]`.
 
 cranfield: 40 seeded queries of Cranfield, all 1,400 documents as the pool, nine retrievers of seven kinds. The set is pruned to tau >= 0.9, and,
 for comparison, by MMTEB's and MIRACL-VISION's rules and by the target's rule to the same size (a fifth of what nobody judged); each with its
