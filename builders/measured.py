@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from dsbuild.store import Store
 if TYPE_CHECKING:
     from dsbuild.builders.mined import MineRecipe, Mining
 
+# What gives evidence beside the miners where no rule says it.
+_FURTHER = "bm25,lsa"
 _SHOWN = ("fn", "fn_low", "fn_high", "fill", "median_rank", "mean_rank", "median_ranks", "beyond_depth", "n_queries", "identifiable", "draws",
           "negatives", "false_negatives")  # fmt: skip
 
@@ -52,29 +55,53 @@ def _own(part: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Mappi
     return {name: options[name] for name in names_in(part) if name in options}
 
 
-def evidence_names(recipe: MineRecipe) -> tuple[str, ...]:
+def sample_nodes(mining: Mining, budget: int) -> list[Node]:
+    """`sample.<lang>` for each language that is mined, and the evidence that it rests on where the rule does not ask for it."""
+    from dsbuild.builders.judged_sample import DrawSample
+    from dsbuild.builders.mined import table_of, whole
+
+    recipe = mining.recipe
+    by_name = {node.name: node for node in mining.nodes}
+    rule = recipe.opened_rule()
+    parts = evidence_parts(
+        recipe.retriever.use, recipe.retriever.options(), rule.evidence if isinstance(rule, Calibrated) else _FURTHER
+    )
+    blocks = replace(mining.blocks, evidence=tuple(parts))
+    nodes = []
+    for lang in mining.langs:
+        if lang in mining.mapped:
+            continue
+        corpus, queries = (whole(table_of(mining.opened, lang, table).rows) for table in ("corpus", "queries"))
+        inputs = dict(by_name[f"choose.{lang}"].inputs)
+        if not mining.blocks.evidence:
+            nodes += evidence_nodes(parts, recipe.retriever.options(), lang, blocks, corpus, queries, inputs)
+            inputs |= {f"evidence.{name}": Input(f"evidence.{lang}.{name}") for name in parts}
+        taken = {name: whole(source) for name, source in inputs.items() if name != "judged"}
+        taken |= {"chosen": Input(f"choose.{lang}", how="all"), "corpus": corpus}
+        nodes.append(Node(f"sample.{lang}", DrawSample(lang, blocks, budget, recipe.seed, recipe.mine.anchor), taken))
+    return nodes
+
+
+def evidence_for(recipe: MineRecipe) -> dict[str, str]:
     """Which retrievers give evidence to the recipe's rule: none where it learns nothing."""
     rule = recipe.opened_rule()
     if not isinstance(rule, Calibrated):
-        return ()
-    return tuple(evidence_parts(recipe.retriever.use, recipe.retriever.options(), rule.evidence))
+        return {}
+    return evidence_parts(recipe.retriever.use, recipe.retriever.options(), rule.evidence)
 
 
 def evidence_nodes(
-    recipe: MineRecipe, lang: str, blocks: Blocks, corpus: Input, queries: Input, inputs: Mapping[str, Input]
-) -> list[Node]:
+    parts: Mapping[str, str], options: Mapping[str, Mapping[str, Any]], lang: str, blocks: Blocks, corpus: Input, queries: Input,
+    inputs: Mapping[str, Input],
+) -> list[Node]:  # fmt: skip
     """One node for each retriever that gives evidence; inputs: those of the stage that chooses."""
-    rule = recipe.opened_rule()
-    if not isinstance(rule, Calibrated):
-        return []
-    options = recipe.retriever.options()
     taken = {
         name: Input(source.node, source.output, "all")
         for name, source in inputs.items()
         if name.partition(".")[0] in ("candidates", "anchors") and name.partition(".")[2] in blocks.retrievers
     }
     nodes = []
-    for name, part in evidence_parts(recipe.retriever.use, options, rule.evidence).items():
+    for name, part in parts.items():
         own = _own(part, options)
         (made,) = open_retrievers(part, own)
         stage = FindEvidence(name, lang, blocks.retrievers, spec=part, options=own)
@@ -200,15 +227,48 @@ def _rank(value: float | None) -> Any:
     return "beyond depth" if value is None else value
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """A sample for a judge. budget: negatives of each language; out: where it is written; answers: the file with what the judge said."""
+
+    budget: int
+    out: Path | None = None
+    answers: Path | None = None
+
+    def settle(self, samples: Mapping[str, pa.Table]) -> dict[str, Any]:
+        """Write the sample, and read the answers: for each language the share of relevant ones with its interval."""
+        from dsbuild.builders.judged_sample import interval, read_answers, write_sample
+
+        found: dict[str, Any] = {"budget": self.budget, "sampled": sum(table.num_rows for table in samples.values())}
+        if self.out:
+            write_sample(self.out, samples)
+            found["sample"] = str(self.out)
+        if self.answers:
+            found["languages"] = {}
+            for lang, answered in read_answers(self.answers, samples).items():
+                share, low, high = interval(answered)
+                n = sum(answered.judged)
+                found["languages"][lang] = {"judged": n, "fn": share if n else None, "fn_low": low, "fn_high": high}
+        return found
+
+
 def run_measure(
-    recipe: MineRecipe, store: Path, executor: str, workers: int | None, reporter: Reporter | None
-) -> dict[str, Any]:
+    recipe: MineRecipe, store: Path, executor: str, workers: int | None, reporter: Reporter | None, *, sampling: Sampling | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Measure a recipe's rule without writing a release; returns what the command prints."""
     from dsbuild.builders.mined import prepare
 
     chosen = executors.make(executor, workers)
     mining = prepare(recipe, store)
-    nodes = needed(mining.nodes, [f"measure.{lang}" for lang in mining.langs if lang not in mining.mapped])
+    langs = [lang for lang in mining.langs if lang not in mining.mapped]
+    nodes, wanted = list(mining.nodes), [f"measure.{lang}" for lang in langs]
+    if sampling:
+        nodes += sample_nodes(mining, sampling.budget)
+        wanted += [f"sample.{lang}" for lang in langs]
+    nodes = needed(nodes, wanted)
     progress = run.run(nodes, Store(store), f"{recipe.title()}-measured", chosen, reporter)
     found = measured(mining, progress)
+    if sampling:
+        samples = {lang: parquet.read(progress.shards(Input(f"sample.{lang}"))[0].path) for lang in langs}
+        found["judged"] = sampling.settle(samples)
     return {**found, "notes": notes_of(found)}

@@ -19,7 +19,7 @@ from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.false_negatives import DRAWS, MeasureNegatives
 from dsbuild.builders.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.map_negatives import CommonIds, MapNegatives
-from dsbuild.builders.measured import evidence_names, evidence_nodes
+from dsbuild.builders.measured import evidence_for, evidence_nodes
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.parts import public
 from dsbuild.builders.place import held_folder
@@ -185,7 +185,7 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
         blocks = Blocks((RERANK,), (*names, *watching), recipe.mine.siblings)
     else:
         blocks = Blocks(names, watching, recipe.mine.siblings)
-    blocks = replace(blocks, evidence=evidence_names(recipe))
+    blocks = replace(blocks, evidence=tuple(evidence_for(recipe)))
     nodes = [*opened.nodes]
     everywhere = None
     mapped = tuple(lang for lang in langs if lang not in mining)
@@ -255,7 +255,7 @@ def _watching(recipe: MineRecipe, mining: tuple[str, ...]) -> tuple[str, ...]:
     if said == "none":
         return ()
     if said == "auto":
-        learned = evidence_names(recipe)
+        learned = evidence_for(recipe)
         names = _WATCHING_LEARNED if learned else _WATCHING
         return next(((name,) for name in names if name not in (*mining, *learned)), ())
     return tuple(name for name in _names(said, {}) if name not in mining)
@@ -290,7 +290,9 @@ def _mine(
     for name in blocks.inputs():
         part, _, retriever = name.partition(".")
         inputs[name] = retrieved(lang, retriever, part)
-    nodes += evidence_nodes(recipe, lang, blocks, whole(corpus), whole(queries), inputs)
+    nodes += evidence_nodes(
+        evidence_for(recipe), recipe.retriever.options(), lang, blocks, whole(corpus), whole(queries), inputs
+    )
     inputs |= {
         "queries": whole(queries),
         "docs": Input(f"twins.{lang}", "docs", "all"),

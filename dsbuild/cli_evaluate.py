@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -20,6 +21,7 @@ from dsbuild.cli_retrieval import (
     Seed,
     TargetFn,
 )
+from dsbuild.errors import RecipeError
 
 evaluate = typer.Typer(
     no_args_is_help=True, help="Measure a retrieval set: its hard negatives, and what it lets a retriever find."
@@ -39,6 +41,16 @@ def evaluate_negatives(
         typer.Option(
             "--draws", metavar="N", min=1, help="Draws of the positive that stays known, for each query [default: 20]."
         ),
+    ] = None,
+    judge_budget: Annotated[
+        Optional[int],
+        typer.Option("--judge-budget", metavar="N", min=10, help="Draw a stratified sample of so many mined negatives for a judge."),
+    ] = None,
+    judge_out: Annotated[
+        Optional[Path], typer.Option("--judge-out", metavar="FILE", help="Where the sample is written, as JSON lines.")
+    ] = None,
+    judged: Annotated[
+        Optional[Path], typer.Option("--judged", metavar="FILE", help="The sample with the judge's answers: relevant true or false.")
     ] = None,
     depth: Depth = None,
     seed: Seed = None,
@@ -70,10 +82,65 @@ def evaluate_negatives(
         "seed": seed,
         "mine.draws": draws,
     }
+    if bool(judge_budget) != bool(judge_out or judged):
+        raise RecipeError("--judge-budget goes with --judge-out FILE, which is written, or --judged FILE, which holds the answers")
+    sampling = measured.Sampling(judge_budget, judge_out, judged) if judge_budget else None
     made: Any = build.compose(recipe, given, settings or [], kind="mine")
     reporter = console.reporter(sys.stderr)
     with reporter:
-        found = measured.run_measure(made, store, executor.value, workers, reporter)
+        found = measured.run_measure(made, store, executor.value, workers, reporter, sampling=sampling)
     for note in found["notes"]:
         typer.echo(f"note: {note}", err=True)
     print_found(output, found, lambda: retrieval_console.print_measured(found))
+
+
+@evaluate.command("retrieval")
+def evaluate_retrieval(
+    src: Annotated[
+        str, typer.Argument(metavar="DIR", help="A release folder, or a retrieval set: beir:DIR, msmarco-sample, …")
+    ],
+    retriever: Annotated[
+        Optional[str],
+        typer.Option("--retriever", metavar="bm25,lsa", help="First stages, comma-separated [default: bm25,lsa]."),
+    ] = None,
+    langs: Annotated[
+        Optional[str], typer.Option("--langs", metavar="hi,es", help="Languages [default: all]; the source's is always there.")
+    ] = None,
+    k: Annotated[
+        Optional[int], typer.Option("--k", metavar="K", min=1, help="Ranks that nDCG, MRR and recall look at [default: 10].")
+    ] = None,
+    depth: Annotated[
+        Optional[int],
+        typer.Option("--depth", metavar="N", min=1, help="Candidates of each retriever for a query [default: 100]."),
+    ] = None,
+    seed: Seed = None,
+    lang: Lang = None,
+    limit: Limit = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Annotated[
+        Optional[Path],
+        typer.Option("--out", metavar="FILE", help="Where to write what was found [default: beside a release]."),
+    ] = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Measure how well a set can be searched in each language against its source; name damaged queries and terms rendered in two ways.
+
+    Example: dsbuild evaluate retrieval outputs/msmarco-sample-hi/0.0.0-draft
+    """
+    from dsbuild import console, evaluation_console
+    from dsbuild.builders import evaluated
+
+    recipe = evaluated.recipe_of(
+        src, retriever=retriever, depth=depth, langs=langs, k=k, seed=seed, lang=lang, limit=limit, settings=settings or []
+    )
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        found = evaluated.evaluate(
+            recipe, out=out, store=store, executor=executor.value, workers=workers, reporter=reporter
+        )
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, found, lambda: evaluation_console.print_evaluated(found))

@@ -47,3 +47,29 @@ def print_measured(found: Mapping[str, Any]) -> None:
         shown = ["beyond" if rank is None else f"{rank:g}" for rank in ranks] if one["negatives"] else [""] * len(ranks)
         table.add_row(lang, share, interval, fill, *shown, number(one["n_queries"]))
     console.print(table)
+    if "judged" in found:
+        print_judged(found["judged"])
+
+
+def print_judged(found: Mapping[str, Any]) -> None:
+    """The sample for a judge, and what its answers say."""
+    console = new_console()
+    if "sample" in found:
+        console.print(Text(f"sample of {number(found['sampled'])} negatives: {found['sample']}"), highlight=False)
+    for lang, one in found.get("languages", {}).items():
+        share = "nothing judged" if one["fn"] is None else f"{one['fn']:.1%} false negatives"
+        said = f"{lang}: {share}, 95 % interval {one['fn_low']:.1%} to {one['fn_high']:.1%}, {number(one['judged'])} judged"
+        console.print(Text(said), highlight=False)
+
+
+def print_exported(found: Mapping[str, Any]) -> None:
+    """Queries and rows by scope and split, and where the files are."""
+    console = new_console()
+    if found["accounts"]:
+        table = new_table("scope", "split", "part", "#queries", "#exported", "#rows")
+        for one in found["accounts"]:
+            table.add_row(
+                one["scope"], one["split"], one["part"], *(number(one[key]) for key in ("queries", "exported", "rows"))
+            )
+        console.print(table)
+    console.print(Text(f"export: {found['export']} ({len(found['files'])} files)"), highlight=False)
