@@ -22,7 +22,7 @@ def found(
 
 
 def test_every_profile_names_filters_that_there_are() -> None:
-    assert profile_names() == ["document", "sentence", "query", "pair"]
+    assert profile_names() == ["document", "sentence", "query", "pair", "triple"]
     for name in profile_names():
         assert set(profile(name).groups) <= set(FILTERS.names())
     with pytest.raises(UnknownName, match="Did you mean 'document'"):
