@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from dsbuild.filters.utf8 import compiled
+
 Floats = npt.NDArray[np.float64]
 _STEPS = 25
 _SMALL = 1e-7
@@ -46,11 +48,8 @@ class Logistic:
         return cls(facts["bias"], *(tuple(facts[name]) for name in ("means", "scales", "weights")))
 
     @classmethod
-    def fit(cls, columns: Floats, answers: npt.NDArray[np.bool_], ridge: float, start: Logistic | None = None) -> Self:
-        """The weights of the largest likelihood less ridge / 2 times their squares; start: where to begin.
-
-        Numbers are rounded to nine digits, which hides the order in which a machine adds.
-        """
+    def fit(cls, columns: Floats, answers: npt.NDArray[np.bool_], ridge: float) -> Self:
+        """The weights of the largest likelihood less ridge / 2 times their squares, rounded to nine digits."""
         known = ~np.isnan(columns)
         counts = np.maximum(1, known.sum(axis=1))
         filled = np.where(known, columns, 0.0)
@@ -59,21 +58,15 @@ class Logistic:
         scales = np.sqrt((filled**2).sum(axis=1) / counts)
         useful = scales > _SMALL
         scales = np.where(useful, scales, 1.0)
-        matrix = np.concatenate(
-            [np.ones((1, columns.shape[1])), np.where(useful[:, None], filled / scales[:, None], 0.0)]
-        )
+        matrix = np.ones((columns.shape[1], len(scales) + 1))
+        matrix[:, 1:] = np.where(useful[:, None], filled / scales[:, None], 0.0).T
         penalty = np.append(_SMALL, np.full(len(scales), ridge))
         share = (answers.sum() + 0.5) / (len(answers) + 1.0)
-        at = np.zeros(len(matrix))
+        at = np.zeros(len(scales) + 1)
         at[0] = np.log(share / (1 - share))
-        if start is not None:
-            at[1:] = np.asarray(start.weights) * scales / np.asarray(start.scales)
-            at[0] = start.bias
         for _ in range(_STEPS):
-            chances = 1 / (1 + np.exp(-np.clip(at @ matrix, -40, 40)))
-            slope = matrix @ (answers - chances) - penalty * at
-            curve = (matrix * (chances * (1 - chances))) @ matrix.T + np.diag(penalty)
-            step = np.linalg.solve(curve, slope)
+            slope, curve = _sums(matrix, answers, at)
+            step = np.linalg.solve(curve + np.diag(penalty), slope - penalty * at)
             # A step that is too long oscillates where the answers are nearly separated.
             at += step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
             if np.abs(step).max() < _SMALL:
@@ -82,6 +75,28 @@ class Logistic:
         return cls(
             _rounded(at[0]), tuple(map(_rounded, means)), tuple(map(_rounded, scales)), tuple(map(_rounded, at[1:]))
         )
+
+
+@compiled
+def _sums(matrix: Any, answers: Any, at: Any) -> Any:
+    """Slope and curvature of the likelihood, in one pass and one order; matrix: (rows, columns)."""
+    size = matrix.shape[1]
+    slope, curve = np.zeros(size), np.zeros((size, size))
+    for row in range(matrix.shape[0]):
+        total = 0.0
+        for one in range(size):
+            total += matrix[row, one] * at[one]
+        chance = 1.0 / (1.0 + np.exp(-min(40.0, max(-40.0, total))))
+        rest, weight = answers[row] - chance, chance * (1.0 - chance)
+        for one in range(size):
+            slope[one] += rest * matrix[row, one]
+            part = weight * matrix[row, one]
+            for other in range(one + 1):
+                curve[one, other] += part * matrix[row, other]
+    for one in range(size):
+        for other in range(one):
+            curve[other, one] = curve[one, other]
+    return slope, curve
 
 
 def _rounded(value: float) -> float:
