@@ -53,3 +53,41 @@ RETRIEVERS = Registry(
         "words": "dsbuild.builders.word_vectors:WordVectors",
     },
 )
+
+# `dsbuild project --src KIND:FILE`: sets with labelled spans; each kind reads and writes one format.
+LABELLED = Registry(
+    "kind of labelled set",
+    {
+        "conll": "dsbuild.builders.labelled_conll:Conll",
+        "essays": "dsbuild.builders.labelled_essays:Essays",
+        "massive": "dsbuild.builders.labelled_massive:Massive",
+        "multitacred": "dsbuild.builders.labelled_multitacred:Multitacred",
+        "parquet": "dsbuild.builders.labelled_parquet:LabelledParquet",
+        "spans": "dsbuild.builders.labelled_spans:SpansJson",
+        "squad": "dsbuild.builders.labelled_squad:Squad",
+        "tacred": "dsbuild.builders.labelled_tacred:Tacred",
+        "uner": "dsbuild.builders.labelled_conllu:Uner",
+        "xquad": "dsbuild.builders.labelled_squad:Squad",
+        "xsid": "dsbuild.builders.labelled_conllu:Xsid",
+    },
+)
+
+# `dsbuild export --to NAME`: each view is one class whose fields are its options.
+EXPORTS = Registry(
+    "view",
+    {
+        "beir": "dsbuild.builders.export_beir:Beir",
+        "colbert": "dsbuild.builders.export_colbert:ColBERT",
+        "flagembedding": "dsbuild.builders.export_flagembedding:FlagEmbedding",
+        "mmarco": "dsbuild.builders.export_mmarco:Mmarco",
+        "mteb": "dsbuild.builders.export_mteb:Mteb",
+        "pylate": "dsbuild.builders.export_pylate:PyLate",
+        "st-distil": "dsbuild.builders.export_sentence_transformers:Distil",
+        "st-labeled": "dsbuild.builders.export_sentence_transformers:Labeled",
+        "st-ntuple": "dsbuild.builders.export_sentence_transformers:NTuple",
+        "st-parallel": "dsbuild.builders.export_parallel:Parallel",
+        "st-triplet": "dsbuild.builders.export_sentence_transformers:Triplet",
+        "tevatron": "dsbuild.builders.export_tevatron:Tevatron",
+        "trec": "dsbuild.builders.export_trec:Trec",
+    },
+)
