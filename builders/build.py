@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, release, run
-from dsbuild.builders import contaminated, draft, examples, filtered_draft, mined, pruned, splitting
+from dsbuild.builders import contaminated, draft, examples, filtered_draft, mined, projected, pruned, splitting
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
+from dsbuild.builders.projected import ProjectRecipe
 from dsbuild.builders.pruned import PruneRecipe
 from dsbuild.builders.recipes import find
 from dsbuild.builders.splitting import SplitRecipe
@@ -27,7 +28,7 @@ from dsbuild.store import Store
 
 DEFAULT_ENGINE = "ctranslate2"
 
-Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe
+Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe
 _KINDS: Mapping[str, type[Recipe]] = {
     "translate": TranslateRecipe,
     "filter": FilterRecipe,
@@ -35,6 +36,7 @@ _KINDS: Mapping[str, type[Recipe]] = {
     "contamination": ContaminationRecipe,
     "mine": MineRecipe,
     "prune": PruneRecipe,
+    "project": ProjectRecipe,
 }
 # Builds that write their draft themselves.
 _RUNNERS: Mapping[type[Any], Any] = {
@@ -42,6 +44,7 @@ _RUNNERS: Mapping[type[Any], Any] = {
     ContaminationRecipe: contaminated.run_check,
     MineRecipe: mined.run_mine,
     PruneRecipe: pruned.run_prune,
+    ProjectRecipe: projected.run_project,
 }
 
 
@@ -107,6 +110,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
         return list(mined.prepare(recipe, store).nodes), None
     if isinstance(recipe, PruneRecipe):
         return list(pruned.prepare(recipe, store).nodes), None
+    if isinstance(recipe, ProjectRecipe):
+        return list(projected.prepare(recipe, store / "digests").nodes), None
     if isinstance(recipe, FilterRecipe):
         return prepare_filter(recipe, store / "digests").nodes, None
     prepared = prepare(recipe, store / "digests")
@@ -136,7 +141,7 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
-    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe):
+    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe):
         found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     chosen = executors.make(executor, workers)

@@ -25,7 +25,12 @@ from dsbuild.translate.translation import RUNG_FAILED, TRANSLATED
 _TEXTS = ("title", "text", "text_a", "text_b")
 _LOST = ("dropped", "failed")
 # Up to these stages a translate build knows the source's language only.
-_SOURCE_STAGES = frozenset({"read", "read_config", "sound", "limit", "mend", "name_rows"})
+_SOURCE_STAGES = frozenset({"read", "read_config", "read_labelled", "sound", "limit", "mend", "name_rows"})
+# Builds whose rows of other languages come from a row of the source.
+_CARRIED = ("translate", "project")
+# Tables of verdicts on parts of a labelled row, whose ids begin with the row's.
+_INSIDE = ("spans", "relations")
+_PROJECTED = frozenset({"method", "confidence", "n_source_spans", "n_missing"})
 _MAX_JUDGEMENTS = 20
 
 Row = dict[str, Any]
@@ -34,7 +39,8 @@ Row = dict[str, Any]
 def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any]:
     """What happened to a row, in every language and table that has the id; an id that is nowhere is an error.
 
-    Per row: fate, split, `row` as the release has it, `source` (the row that it was translated from), `segments`, `stages` in order, each with
+    Per row: fate, split, `row` as the release has it, `source` (the row that it was translated from), `segments`, `spans` (of a projected row
+    each span of its source, where it went, and why not), `stages` in order, each with
     input, output, scores, verdicts and model where the release knows them, `verdicts`, `evidence` of contamination, `judgements`, and
     `absorbed`, the duplicates that it stands for.
     """
@@ -107,7 +113,8 @@ def _verdicts(folder: Path, row_id: str) -> list[Row]:
             pc.equal(group["table"], "qrels"),
             pc.or_(pc.starts_with(group["id"], f"{row_id}\t"), pc.ends_with(group["id"], f"\t{row_id}")),
         )
-        return pc.or_(pc.or_(pc.equal(group["id"], row_id), judged), pc.equal(group["detail"], row_id))
+        inside = pc.and_(pc.is_in(group["table"], pa.array(_INSIDE)), pc.starts_with(group["id"], f"{row_id}\t"))
+        return pc.or_(pc.or_(pc.or_(pc.equal(group["id"], row_id), judged), inside), pc.equal(group["detail"], row_id))
 
     return list(_matching(release.part_files(folder, "dropped/verdicts-"), ["table", "id", "detail"], named))
 
@@ -127,18 +134,31 @@ class _Story:
     told_columns: set[str] = field(default_factory=set)
 
     def told(self, row_id: str, said: Sequence[Row]) -> Row:
-        mine = [one for one in said if one["table"] == self.table and one["id"] == row_id and self._about(one)]
+        mine = [one for one in said if self._of_row(one, row_id) and self._about(one)]
         maps = _find(_files(self.folder, self.manifest, f"segments/{self.lang}-{self.table}-"), "id", row_id)
         segments = [_segment(one, self.source or {}, self.row) for one in maps]
         absorbed = (one for one in said if one["table"] == self.table and one["detail"] == row_id and self._about(one))
         return {
             "lang": self.lang, "table": self.table, "fate": self.fate, "split": self.split, "row": self.row, "source": self.source,
-            "segments": segments, "stages": self._stages(mine, segments),
+            "segments": segments, "spans": self._spans(row_id), "stages": self._stages(mine, segments),
             "verdicts": [one for one in mine if not self._translated or one["lang"] == self.lang],
             "evidence": _find(_files(self.folder, self.manifest, f"evidence/{self.table}-"), "id", row_id),
             "judgements": self._judgements(row_id, said),
             "absorbed": [one["id"] for one in absorbed if one["rule"].endswith("_duplicate")],
         }  # fmt: skip
+
+    def _of_row(self, one: Mapping[str, Any], row_id: str) -> bool:
+        if self.table == "labelled" and one["table"] in _INSIDE:
+            return str(one["id"]).startswith(f"{row_id}\t")
+        return bool(one["table"] == self.table and one["id"] == row_id)
+
+    def _spans(self, row_id: str) -> list[Row]:
+        """What became of each span of the source, where this release projected them."""
+        return (
+            _find(_files(self.folder, self.manifest, f"spans/{self.lang}-"), "id", row_id)
+            if self.table == "labelled"
+            else []
+        )
 
     @property
     def _src(self) -> str:
@@ -147,7 +167,7 @@ class _Story:
     @property
     def _translated(self) -> bool:
         """Whether this build translated the row; in a split of a translation it came so."""
-        return self.manifest["recipe"]["build"] == "translate" and self.lang != self._src
+        return self.manifest["recipe"]["build"] in _CARRIED and self.lang != self._src
 
     def _about(self, one: Mapping[str, Any]) -> bool:
         """Whether a verdict is of this row: of its language, or of the source row that it was translated from."""
@@ -188,7 +208,7 @@ class _Story:
         base, *about = stage["node"].split(".")
         if base.startswith("against") or any(part.startswith("against") for part in about):
             return False
-        translating = self.manifest["recipe"]["build"] == "translate"
+        translating = self.manifest["recipe"]["build"] in _CARRIED
         if translating and self.lang == self._src and stage["stage"] not in _SOURCE_STAGES:
             return False
         configs = set(self.manifest["configs"])
@@ -205,7 +225,9 @@ class _Story:
     ) -> dict[str, Any]:
         """What a stage got and gave, as far as the release keeps it."""
         cut = [{key: one[key] for key in ("field", "segment", "source")} for one in segments]
-        if name in ("read", "read_config") and before:
+        if name in ("read_target", "project"):
+            return {"output": {"text": self.row["text"]} if name == "read_target" else {"spans": self.row["spans"]}}
+        if name in ("read", "read_config", "read_labelled") and before:
             return {"output": dict(before)}
         if name == "mend" and before != texts:
             changed = [key for key in before if before[key] != texts.get(key)]
@@ -236,11 +258,13 @@ class _Story:
 
     def _made(self, stage: str, column: str) -> bool:
         build = self.manifest["recipe"]["build"]
-        if column == "fate":
+        if stage == "project" or column in _PROJECTED:
+            return stage == "project" and column in _PROJECTED
+        if column == "fate" or (column == "extra" and self.table == "labelled"):
             return False
         if column == "flag":
             return stage in ("decide", "settle_contamination")
-        if build == "translate":
+        if build in _CARRIED:
             engine = {"failure", *TRANSLATED.names} - {"uid", "text"}
             if stage in ("segment", "translate"):
                 return column in (engine if stage == "translate" else {"n_segments"})

@@ -22,7 +22,7 @@ from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
 
-_KINDS = ("engines", "sources", "filters", "retrievers", "rules", "recipes", "languages")
+_KINDS = ("engines", "sources", "filters", "retrievers", "rules", "methods", "labelled", "recipes", "languages")
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -58,6 +58,10 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
         from dsbuild.builders.filter_what_if import what_if_filtered
 
         return what_if_filtered(folder, manifest, settings)
+    if (build := manifest["recipe"]["build"]) != "translate":
+        raise RecipeError(
+            f"{folder}: made by dsbuild {build}, which keeps no scores to decide again; what-if is for translated and filtered sets"
+        )
     values = apply_settings({}, settings)
     if unknown := sorted(set(values) - {"bitext"}):
         raise UnknownName("section of thresholds", unknown[0], ["bitext"])
@@ -174,12 +178,14 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import RETRIEVERS, RULES, SOURCES, recipes
+    from dsbuild.builders import LABELLED, RETRIEVERS, RULES, SOURCES, recipes
     from dsbuild.filters import ABOUT, FILTERS
+    from dsbuild.project import PROJECTORS
     from dsbuild.translate import ENGINES
 
     registries: dict[str, Registry] = {
         "engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "retrievers": RETRIEVERS, "rules": RULES,
+        "methods": PROJECTORS, "labelled": LABELLED,
     }  # fmt: skip
     if kind == "languages":
         return [

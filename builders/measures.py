@@ -30,6 +30,7 @@ TEXTS: dict[str, tuple[tuple[str, str], ...]] = {
     "queries": (("text", "lang"),),
     "documents": (("text", "lang"),),
     "pairs": (("text_a", "lang_a"), ("text_b", "lang_b")),
+    "labelled": (("text", "lang"),),
 }
 
 # Who wrote a text, by its language and by what the row says of it ("" where its table has no such column).

@@ -168,6 +168,10 @@ def examples(folder: Path, manifest: Mapping[str, Any], lang: str, table: str) -
     if manifest["recipe"]["build"] == "translate":
         source = fetch(files_of(folder, f"{manifest['source']['lang']}-{table}/"), id_column, chosen)
         maps = fetch(files_of(folder, f"segments/{lang}-{table}-"), "id", chosen)
+    elif manifest["recipe"]["build"] == "project":
+        source = fetch(files_of(folder, f"{manifest['source']['lang']}-{table}/"), id_column, chosen)
+        spans = fetch(files_of(folder, f"spans/{lang}-"), "id", chosen)
+        maps = {row_id: _span_map(those) for row_id, those in spans.items()}
     shown = []
     for row_id in chosen:
         row = rows[row_id][0]
@@ -176,6 +180,23 @@ def examples(folder: Path, manifest: Mapping[str, Any], lang: str, table: str) -
             sides.insert(0, _side(source[row_id][0], table, maps.get(row_id, ()), "src", manifest["source"]["lang"]))
         shown.append({"id": row_id, "sides": sides, "tags": _tags(row)})
     return shown
+
+
+def _span_map(spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Kept spans as a segment map has its segments, so that the page shows which belong together."""
+    return [
+        {
+            "field": "text",
+            "segment": number,
+            "src_start": one["src_start"],
+            "src_end": one["src_end"],
+            "tgt_start": piece["start"],
+            "tgt_end": piece["end"],
+        }
+        for number, one in enumerate(spans)
+        if one["outcome"] == "kept"
+        for piece in one["pieces"]
+    ]
 
 
 def dropped(folder: Path, manifest: Mapping[str, Any], lang: str, table: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from dsbuild.builders.certificate import check_certificates
 from dsbuild.builders.contents import check_content, contents
 from dsbuild.builders.facts import check_facts
 from dsbuild.builders.shared_texts import accepted_texts, check_shared
+from dsbuild.builders.span_accounting import check_labelled, check_spans
 from dsbuild.builders.validate import database
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
 
@@ -37,6 +38,7 @@ def verify(folder: Path, *, leakage: bool = True) -> dict[str, Any]:
         problems += list(_keys(folder, manifest))
         problems += list(_accounting(folder, manifest))
         problems += list(check_certificates(folder, manifest))
+        problems += [*check_labelled(folder, manifest), *check_spans(folder, manifest)]
         problems += list(check_shared(folder, manifest)) if leakage else []
         problems += (card := list(_card(folder, manifest)))
         # Only a release states what its rows hold; they are read once for both checks.

@@ -166,7 +166,7 @@ def plan(
 def _build(
     recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
 ) -> None:
-    from dsbuild import console, filter_console, leakage_console, prune_console, retrieval_console
+    from dsbuild import console, filter_console, leakage_console, project_console, prune_console, retrieval_console
     from dsbuild.builders import build
 
     if dry_run:
@@ -185,6 +185,7 @@ def _build(
         "contamination": lambda: leakage_console.print_contamination(result.summary),
         "mine": lambda: retrieval_console.print_mined(result.summary),
         "prune": lambda: prune_console.print_pruned(result.summary),
+        "project": lambda: project_console.print_projected(result.summary),
     }
     print_found(output, result.summary, shows[recipe.build])
 
@@ -254,7 +255,7 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|recipes|languages", help="What to list.")
+        str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|methods|labelled|recipes|languages", help="What to list.")
     ],
     output: OutputFormat = Format.text,
 ) -> None:
@@ -385,6 +386,7 @@ import dsbuild.cli_card  # noqa: E402
 import dsbuild.cli_evaluate  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
+import dsbuild.cli_project  # noqa: E402
 import dsbuild.cli_publish  # noqa: E402
 import dsbuild.cli_release  # noqa: E402
 import dsbuild.cli_report  # noqa: E402

@@ -62,8 +62,15 @@ def _stage(stage: Mapping[str, Any], segments: Sequence[Mapping[str, Any]]) -> l
     ]
 
 
+def _span(one: Mapping[str, Any]) -> str:
+    sure = "" if one["confidence"] is None else f" {one['confidence']:.3f}"
+    why = f" ({one['reason']})" if one["reason"] else ""
+    return f"{one['span_id']} {one['label']} {one['src_text']!r} -> {one['tgt_text']!r}: {one['outcome']}{why} by {one['method']}{sure}"
+
+
 def _ending(entry: Mapping[str, Any]) -> list[str]:
-    lines = [
+    lines = [f"span {_span(one)}" for one in entry["spans"]]
+    lines += [
         f"evidence: {one['set']} {one['item']}: {one['kind']} of {_value(one['coverage'])} in {one['field']} at {one['start']}-{one['end']}"
         for one in entry["evidence"]
     ]

@@ -106,9 +106,10 @@ SCHEMAS: dict[str, pa.Schema] = {
     **{str(name): schema for name, schema in RETRIEVAL.items()},
     "documents": DOCUMENTS,
     "pairs": PAIRS,
+    "labelled": LABELLED,
     "candidates": CANDIDATES,
     "negatives": NEGATIVES,
 }
 
 # The column that names a row; judgements have none.
-ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id", "documents": "doc_id", "pairs": "pair_id"}
+ID_COLUMNS = {"corpus": "doc_id", "queries": "query_id", "documents": "doc_id", "pairs": "pair_id", "labelled": "id"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -28,12 +28,14 @@ class SegmentRows:
     """Cut each field of each row into segments; what lies between them is kept by `assemble`.
 
     fields: columns to cut; unit: "sentence", or "passage" for engines that want whole texts; queries are
-    never split, so they are cut with "passage". A text without a letter has no segment: it is copied.
+    never split, so they are cut with "passage". keep: a column of spans (start, end) of the text that no cut may fall into, ""
+    for none. A text without a letter has no segment: it is copied.
     """
 
     lang: str
     fields: tuple[str, ...]
     unit: Literal["sentence", "passage"] = "sentence"
+    keep: str = ""
     rules: str = field(default_factory=rules_digest)
 
     name: ClassVar[str] = "segment"
@@ -49,10 +51,12 @@ class SegmentRows:
         ends: list[int] = []
         texts: list[str] = []
         columns = {name: table[name].to_pylist() for name in self.fields}
+        held = table[self.keep].to_pylist() if self.keep else [()] * table.num_rows
         for row in range(table.num_rows):
+            whole = [(span["start"], span["end"]) for span in held[row]]
             for name in self.fields:
                 text = columns[name][row]
-                for start, end in self._ranges(text):
+                for start, end in self._ranges(text, whole):
                     rows.append(row)
                     fields.append(name)
                     starts.append(start)
@@ -61,10 +65,10 @@ class SegmentRows:
         out = pa.table([rows, fields, starts, ends, texts], schema=SEGMENTS)
         return Result({"out": [Shard(out)]})
 
-    def _ranges(self, text: str) -> list[tuple[int, int]]:
+    def _ranges(self, text: str, keep: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         if self.unit == "passage":
             start = len(text) - len(text.lstrip())
             whole = [(start, start + len(text.strip()))]
         else:
-            whole = segment(text, self.lang)
+            whole = segment(text, self.lang, keep=keep)
         return [(start, end) for start, end in whole if any(character.isalpha() for character in text[start:end])]

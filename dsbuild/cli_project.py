@@ -1,0 +1,189 @@
+"""The command on labelled sets: it parses, calls and prints like those of `dsbuild.cli`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from dsbuild.cli import (
+    STORE,
+    Executor,
+    Format,
+    Out,
+    OutputFormat,
+    Placement,
+    Settings,
+    StoreDir,
+    Workers,
+    app,
+    print_found,
+)
+
+_SOURCES = "A labelled file: conll:, xquad:, squad:, tacred:, multitacred:, xsid:, massive:, spans:, essays: or parquet:, then FILE."
+
+
+@app.command()
+def project(
+    src: Annotated[Optional[str], typer.Option("--src", metavar="KIND:FILE", help=_SOURCES)] = None,
+    langs: Annotated[
+        Optional[str],
+        typer.Option(
+            "--langs", metavar="de,hi", help="Target languages, BCP-47; of one target file it may be left out."
+        ),
+    ] = None,
+    target: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--target",
+            metavar="[LANG=]KIND:FILE",
+            help="An existing translation; its labels are not read. May be repeated.",
+        ),
+    ] = None,
+    method: Annotated[
+        Optional[str],
+        typer.Option(
+            "--method", metavar="M", help="auto, markers, constrained, align, candidates or fuzzy [default: auto]."
+        ),
+    ] = None,
+    alignments: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--alignments",
+            metavar="[LANG=]FILE",
+            help="Word links, Pharaoh i-j, one line for each row. May be repeated.",
+        ),
+    ] = None,
+    target_precision: Annotated[
+        Optional[float],
+        typer.Option(
+            "--target-precision",
+            metavar="P",
+            help="Keep the spans that reach it, and say what coverage is left (auto).",
+        ),
+    ] = None,
+    engine: Annotated[
+        Optional[str],
+        typer.Option(
+            "--engine", metavar="E", help="What translates where no target is given: see dsbuild list engines."
+        ),
+    ] = None,
+    model: Annotated[
+        Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")
+    ] = None,
+    src_lang: Annotated[
+        Optional[str],
+        typer.Option("--src-lang", metavar="en", help="Language of the source, where its file does not say it."),
+    ] = None,
+    write: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--write", metavar="[LANG=]KIND:FILE", help="Also write the projected rows as such a file. May be repeated."
+        ),
+    ] = None,
+    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = None,
+    recipe: Annotated[
+        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+    ] = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Carry the labels of a set to other languages: every span ends kept, null, low in confidence or rejected with a reason.
+
+    Example: dsbuild project --src xquad:en.json --target xquad:hi.json --langs hi --method auto
+    """
+    from dsbuild import console, project_console
+    from dsbuild.builders import build, labelled_files, projected
+
+    given: dict[str, Any] = {
+        "source.src": src, "source.lang": src_lang, "source.limit": limit,
+        "langs": [lang.strip() for lang in langs.split(",") if lang.strip()] if langs else None,
+        "target": {lang: {"src": spec} for lang, spec in projected.by_language(target or [], "--target").items()} or None,
+        "alignments": projected.by_language(alignments or [], "--alignments") or None,
+        "method": method, "target_precision": target_precision, "engine.name": engine, "engine.model": model,
+    }  # fmt: skip
+    made: Any = build.compose(recipe, given, settings or [], "project")
+    if dry_run:
+        plan = build.plan_build(made, store)
+        print_found(output, plan, lambda: console.print_plan(plan))
+        return
+    wanted = labelled_files.wanted(write or [], made)
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        found = projected.run_project(made, out, store, executor.value, workers, reporter)
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    found["written"] = labelled_files.write_all(Path(found["release"]), wanted)
+    print_found(output, found, lambda: project_console.print_projected(found))
+
+
+@app.command()
+def triples(
+    src: Annotated[
+        str,
+        typer.Option(
+            "--src", metavar="KIND:PATH", help="Rows with a text and a triple: jsonl:FILE, tsv:FILE or parquet:DIR."
+        ),
+    ],
+    labelled: Annotated[
+        Optional[str],
+        typer.Option("--labelled", metavar="KIND:PATH", help="Judged triples, on which the threshold is found."),
+    ] = None,
+    label: Annotated[
+        str,
+        typer.Option("--label", metavar="COLUMN", help="Their column that says whether the text states the triple."),
+    ] = "label",
+    target_precision: Annotated[
+        Optional[float],
+        typer.Option(
+            "--target-precision", metavar="P", help="What the kept triples should reach [default: the best F1]."
+        ),
+    ] = None,
+    nli: Annotated[
+        Optional[str],
+        typer.Option(
+            "--nli", metavar="MODEL", help="An NLI model of transformers, name or folder [default: a lexical baseline]."
+        ),
+    ] = None,
+    lang: Annotated[
+        Optional[str],
+        typer.Option("--lang", metavar="auto|CODE", help="Language of the texts, where the rows do not say it."),
+    ] = None,
+    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = None,
+    recipe: Annotated[
+        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+    ] = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Keep the triples (subject, relation, object) that their text states, by an entailment score with a threshold found on judged rows.
+
+    Example: dsbuild triples --src jsonl:triples.jsonl --lang en --labelled jsonl:judged.jsonl --target-precision 0.9
+    """
+    from dsbuild import console, filter_console
+    from dsbuild.builders import build
+    from dsbuild.builders import triples as judged
+
+    given: dict[str, Any] = {
+        "source.src": src, "source.lang": lang, "source.limit": limit, "profile": "triple", "entailment.model": nli,
+    }  # fmt: skip
+    made: Any = build.compose(recipe, given, settings or [], "filter")
+    made, chosen = judged.with_threshold(made, labelled, label, target_precision)
+    reporter = console.reporter(sys.stderr)
+    with reporter:
+        result = build.run_build(made, out, store, executor.value, workers, reporter)
+    for note in [*chosen["notes"], *result.notes]:
+        typer.echo(f"note: {note}", err=True)
+    summary = {**result.summary, "threshold": chosen["threshold"]}
+    print_found(output, summary, lambda: filter_console.print_filter_summary(summary, result.samples))

@@ -1,0 +1,31 @@
+"""What people see of projected sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from dsbuild.console import new_console, new_table, number
+
+_OUTCOMES = ("in", "kept", "null", "low_confidence", "rejected")
+
+
+def print_projected(found: Mapping[str, Any]) -> None:
+    """Spans by language and label, why some were not kept, rows, and where the release is."""
+    console = new_console()
+    table = new_table("lang", "label", "#in", "#kept", "#null", "#low conf.", "#rejected")
+    for lang, one in found["languages"].items():
+        for label, row in [("all", one["spans"]), *one["labels"].items()]:
+            table.add_row(lang, label, *(number(row[name]) for name in _OUTCOMES))
+    console.print(table)
+    for lang, one in found["languages"].items():
+        if one["reasons"]:
+            said = ", ".join(f"{reason} {count:,}" for reason, count in one["reasons"].items())
+            console.print(Text(f"{lang}: not kept: {said}"), highlight=False)
+        rows = found["accounting"][lang]["labelled"]
+        console.print(Text(f"{lang}: {rows['kept']:,} of {rows['in']:,} rows are kept"), highlight=False)
+    for path, rows in found.get("written", {}).items():
+        console.print(Text(f"written: {path} ({rows:,} rows)"), highlight=False)
+    console.print(Text(f"release: {found['release']}"), highlight=False)
