@@ -13,7 +13,7 @@ import pytest
 from dsbuild.builders.false_negatives import shares
 from dsbuild.builders.logistic import Logistic
 from dsbuild.errors import RecipeError, SourceError
-from tests.small_set import cli, digests, rows
+from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 from tests.test_mined import made, mine, negatives, write
 
 
@@ -198,3 +198,17 @@ def test_fewer_queries_than_folds_still_learn(tmp_path: Path) -> None:
     found = evaluated(tmp_path, source, "--retriever", "bm25", "--rule", "calibrated", "--target-fn", "0.5")
     assert found["n_queries"] == 2
     assert found["fn"] is not None
+
+
+def test_each_language_is_measured_and_all_are_one_number(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "source")
+    assert cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv")))[0] == 0
+    code, out, err = cli(
+        "evaluate", "negatives", "--src", f"release:{tmp_path / 'out'}", "--retriever", "bm25", "--rule", "naive", "--negatives", 1,
+        "--store", tmp_path / "store", "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out)
+    assert list(found["languages"]) == ["en", "hi", "ta"]
+    assert found["negatives"] == sum(one["negatives"] for one in found["languages"].values())
+    assert found["n_queries"] == max(one["n_queries"] for one in found["languages"].values())
