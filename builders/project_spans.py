@@ -17,6 +17,7 @@ from dsbuild.project.projector import Outcome, Parallel, Projected, Projector
 from dsbuild.spans import Labelled, Relation, Span, problems
 from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
 from dsbuild.tables import LABELLED
+from dsbuild.text import graphemes
 
 KEPT: Final = "kept"
 LOW: Final = "low_confidence"
@@ -30,7 +31,11 @@ EMPTY, UNSOUND, CLASH, LOST_ROW, UNANSWERED = (
     "no_translation",
     "no_answer",
 )
+CUT = "cuts_a_character"
 INCOMPLETE = "spans_missing"
+# A joined emoji is hardly longer.
+_REACH = 40
+_JOINER = "\u200d"
 
 _PIECE = pa.struct([pa.field("start", pa.int32(), nullable=False), pa.field("end", pa.int32(), nullable=False)])
 # One row for each span of the source: where it was, where it went, and who says so.
@@ -207,6 +212,8 @@ class ProjectSpans:
         placed = Labelled(pair.source.id, pair.target, pair.tgt_lang, (Span(span.span_id, span.label, answer.pieces),))
         if not answer.pieces or problems(placed):
             return _refused(span, answer.method, UNSOUND)
+        if any(_inside_character(pair.target, place) for piece in answer.pieces for place in piece):
+            return _refused(span, answer.method, CUT)
         return answer
 
     def _fate(self, one: Carried, fate: str) -> str:
@@ -241,6 +248,24 @@ def learned(projector: Projector) -> dict[str, Any]:
     found = getattr(projector, "facts", None)
     said = found() if callable(found) else found
     return dict(said) if isinstance(said, Mapping) else {}
+
+
+def _inside_character(text: str, place: int) -> bool:
+    """Whether a border at this place parts what a reader sees as one character: a letter and its mark, a joined emoji.
+
+    >>> _inside_character("cafe\u0301 x", 4), _inside_character("cafe\u0301 x", 5)
+    (True, False)
+    """
+    if not 0 < place < len(text) or (text[place].isalnum() and text[place - 1] != _JOINER):
+        return False
+    near = text[max(0, place - _REACH) : place + _REACH]
+    border = min(place, _REACH)
+    at = 0
+    for one in graphemes(near):
+        at += len(one)
+        if at >= border:
+            return at != border
+    return False
 
 
 def _refused(span: Span, method: str, reason: str) -> Projected:

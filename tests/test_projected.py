@@ -377,8 +377,8 @@ def odd(tmp_path: Path, source: list[dict[str, Any]], target: list[dict[str, Any
     src = labelled_lines(tmp_path / "src.jsonl", [{"spans": [], **row} for row in source])
     tgt = labelled_lines(tmp_path / "tgt.jsonl", target)
     return cli(
-        "project", "--src", f"spans:{src}", "--target", f"spans:{tgt}", "--src-lang", "en", "--langs", "ar", "--method", "candidates",
-        "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--format", "json", *more,
+        "project", "--src", f"spans:{src}", "--target", f"spans:{tgt}", "--src-lang", "en", "--langs", "ar", *(more or ("--method", "candidates")),
+        "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--format", "json",
     )  # fmt: skip
 
 
@@ -507,3 +507,30 @@ def test_the_recipe_for_slots(tmp_path: Path) -> None:
         write_columns(tmp_path / name, lines, f"# text = {text}\n")
     found = named_recipe(tmp_path, "slot-filling", "xsid", "de")
     assert found["accounting"]["de"]["labelled"]["reasons"] == {"spans_missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "outcome"),
+    [
+        ("le cafe\u0301 noir", ((3, 7),), "cuts_a_character"),
+        ("le cafe\u0301 noir", ((3, 8),), ""),
+        ("le cafe\u0301 noir", ((7, 13),), "cuts_a_character"),
+        ("पुणे में", ((0, 3),), "cuts_a_character"),
+        ("पुणे में", ((0, 4),), ""),
+        ("ici 👩\u200d👧 là", ((4, 5),), "cuts_a_character"),
+        ("ici 👩\u200d👧 là", ((6, 7),), "cuts_a_character"),
+        ("ici 👩\u200d👧 là", ((4, 7),), ""),
+        ("ভাত" * 100, ((150, 153),), ""),
+    ],
+)
+def test_no_border_parts_a_character(tmp_path: Path, text: str, pieces: Any, outcome: str) -> None:
+    Told.SAID = {"s": Projected("s", pieces, 0.9, "fuzzy")}
+    code, out, err = odd(
+        tmp_path,
+        [{"id": "a", "text": "One.", "spans": [span("One.", "One")]}],
+        [{"id": "a", "text": text}],
+        "--method",
+        "fuzzy",
+    )
+    assert code == 0, err
+    assert json.loads(out)["languages"]["ar"]["reasons"] == ({outcome: 1} if outcome else {})
