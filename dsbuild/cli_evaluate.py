@@ -144,3 +144,40 @@ def evaluate_retrieval(
     for note in found["notes"]:
         typer.echo(f"note: {note}", err=True)
     print_found(output, found, lambda: evaluation_console.print_evaluated(found))
+
+
+@evaluate.command("projection")
+def evaluate_projection(
+    gold: Annotated[
+        list[str],
+        typer.Option("--gold", metavar="[LANG=]KIND:FILE", help="Target texts with the right labels; again for each language."),
+    ],
+    pred: Annotated[
+        str, typer.Option("--pred", metavar="DIR|KIND:FILE", help="A release of dsbuild project, or a file of the same texts.")
+    ],
+    match: Annotated[
+        str,
+        typer.Option("--match", metavar="id|place", help="Whether one id is one span [default: id for squad and xquad, else place]."),
+    ] = "auto",
+    option: Annotated[
+        Optional[list[str]], typer.Option("--option", metavar="NAME=VALUE", help="An option of the kind, such as scheme=bioes.")
+    ] = None,
+    plot: Annotated[
+        Optional[Path], typer.Option("--plot", metavar="FILE", help="Write the coverage-precision curve there, as SVG.")
+    ] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Measure projected labels against gold: exact, overlap and head scores, what was left out, whether confidence holds.
+
+    Example: dsbuild evaluate projection --gold xquad:xquad.hi.json --pred outputs/xquad-hi/0.0.0-draft
+    """
+    from dsbuild import projection_console
+    from dsbuild.builders import judged_spans
+
+    if match not in ("auto", "id", "place"):
+        raise RecipeError(f"--match {match}: say id or place")
+    options = {name: value for name, _, value in (one.partition("=") for one in option or ())}
+    found = judged_spans.judge_projection(gold, pred, match=match, options=options, plot=plot)  # type: ignore[arg-type]
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, found, lambda: projection_console.print_judged(found))

@@ -1,0 +1,312 @@
+"""`auto`: decides span by span among everything that has something to say, and says how sure it is.
+
+Link sets that came with the pairs, an aligner that learns on the set (eflomal where it is installed, the built-in one else) under several
+symmetrisations and span rules, word association and spelling each vote for a place. A calibrated model (`project/calibration.py`) weighs the places
+and gives the best one its confidence. With `target_precision` the surest answers are kept as far as what may be promised of them allows.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from dsbuild.errors import RecipeError, UnknownName
+from dsbuild.project.aligner import Bitext
+from dsbuild.project.alignment import Link, Symmetry, on_units, symmetrise
+from dsbuild.project.calibration import Calibration, load, threshold
+from dsbuild.project.lexical_aligner import LexicalAligner
+from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
+from dsbuild.project.span_evidence import FEATURES, Option, SetEvidence, Unit, cut
+from dsbuild.project.span_rules import tidy
+from dsbuild.spans import Piece, Span
+from dsbuild.text import word_spans
+
+ALIGNERS = ("auto", "eflomal", "built-in")
+REASONS = ("empty_target", "no_words", "no_counterpart", "below_target", "uncalibrated")
+_SYMMETRIES: tuple[Symmetry, ...] = ("grow-diag-final-and", "intersection", "grow-diag", "union")
+_SURE = 0.3
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class _Found:
+    """The best option of a span, its probability and the others."""
+
+    option: Option
+    probability: float
+    others: list[tuple[Option, float]]
+
+
+class CascadeProjector:
+    """The method `auto`.
+
+    src, tgt: BCP-47. target_precision: in (0, 1]; keep what may be promised to reach it. aligner: auto (eflomal if installed), eflomal or
+    built-in. calibration: a file made by `calibration.fit`, else the shipped one. parallel: a file of further translations, source, tab,
+    target in each line, that the aligner may learn from.
+    """
+
+    name: ClassVar[str] = "auto"
+    deterministic: ClassVar[bool] = False
+
+    def __init__(
+        self, src: str = "", tgt: str = "", target_precision: float | None = None, aligner: str = "auto", calibration: str = "", parallel: str = ""
+    ) -> None:  # fmt: skip
+        if aligner not in ALIGNERS:
+            raise UnknownName("aligner of auto", aligner, ALIGNERS)
+        if target_precision is not None and not 0 < target_precision <= 1:
+            raise RecipeError(f"auto: target_precision {target_precision:g} is not in (0, 1]")
+        if aligner == "auto":
+            aligner = "eflomal" if importlib.util.find_spec("eflomal") else "built-in"
+        self._aligner, self._target, self._tgt, self._src = aligner, target_precision, tgt, src
+        self._file = calibration
+        self._more = _parallel(parallel) if parallel else []
+        self._answers: dict[tuple[str, str, str], list[Projected]] = {}
+        self._facts: dict[str, Any] = {}
+        self._units: list[Unit] = []
+        self._found: dict[tuple[int, int], _Found] = {}
+        self._bounds: dict[tuple[int, int], float] = {}
+
+    @cached_property
+    def _calibrations(self) -> dict[str, Calibration]:
+        return load(self._file)
+
+    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
+        """Name, options, and the gold of the calibrations."""
+        golds = sorted({f"{one.gold} ({one.n_spans})" for one in self._calibrations.values()})
+        return {
+            "name": self.name, "aligner": self._aligner, "target_precision": self._target, "calibration": "; ".join(golds),
+            "n_parallel": len(self._more), "version": 1,
+        }  # fmt: skip
+
+    def facts(self) -> Mapping[str, Any]:
+        """What was found out about the set: setup, calibration gold, status, distance, threshold, coverage; `notes` say it in words."""
+        return self._facts
+
+    def fit(self, pairs: Sequence[Parallel]) -> None:
+        """Learn on the whole set and answer for it; `project` then gives the answers out."""
+        held = list(pairs)
+        self._answers = {}
+        if not held:
+            return
+        self._units = self.units(held)
+        calibration = self._calibration(self._units)
+        self._found = dict(_best(self._units, SetEvidence(self._units), calibration))
+        self._weigh(calibration)
+        self.decide(self._target)
+
+    def _weigh(self, calibration: Calibration) -> None:
+        best = np.array([one.option.features for one in self._found.values()], float).reshape(
+            len(self._found), len(FEATURES)
+        )
+        sure = np.array([one.probability for one in self._found.values()], float)
+        distance = calibration.distance(best)
+        status = calibration.status(self._units[0].pair.tgt_lang, distance)
+        self._bounds = dict(zip(self._found, calibration.bounds(sure, status, distance), strict=True))
+        self._facts = {
+            "setup": calibration.setup, "gold": calibration.gold, "n_gold": calibration.n_spans, "status": status, "distance": round(distance, 4),
+        }  # fmt: skip
+
+    def decide(self, target_precision: float | None) -> None:
+        """Answer again for the set that was learned, with another target."""
+        least = (
+            0.0
+            if target_precision is None
+            else threshold(np.array(list(self._bounds.values()), float), target_precision)
+        )
+        reason = "uncalibrated" if self._facts["status"] == "uncalibrated" else "below_target"
+        kept = n_spans = 0
+        for number, unit in enumerate(self._units):
+            answers = []
+            for place, span in enumerate(unit.pair.source.spans):
+                enough = target_precision is None or self._bounds.get((number, place), 0.0) >= least
+                answers.append(_answer(unit, span, self._found.get((number, place)), enough, reason))
+            self._answers[_key(unit.pair)] = answers
+            kept += sum(one.outcome == "kept" for one in answers)
+            n_spans += len(answers)
+        self._facts |= {
+            "least_bound": round(least, 6) if np.isfinite(least) else None, "coverage": round(kept / n_spans, 6) if n_spans else None,
+            "notes": [self._note(target_precision, kept, n_spans)],
+        }  # fmt: skip
+
+    def project(self, pairs: Sequence[Parallel]) -> Iterator[list[Projected]]:
+        """The answers for each pair; pairs that `fit` did not see are learned from now, all together."""
+        if any(_key(pair) not in self._answers for pair in pairs):
+            self.fit(pairs)
+        for pair in pairs:
+            yield self._answers[_key(pair)]
+
+    def close(self) -> None:
+        """Forget the set."""
+        self._answers, self._units, self._found, self._bounds = {}, [], {}, {}
+
+    def units(self, pairs: Sequence[Parallel]) -> list[Unit]:
+        """The pairs cut into words, with the links of every aligner: what the evidence is made of."""
+        source, target = sum(len(pair.source.text) for pair in pairs), sum(len(pair.target) for pair in pairs)
+        cuts = [cut(pair, max(1, target) / max(1, source)) for pair in pairs]
+        units = [
+            Unit(
+                pair, src, tgt, _keys(pair.source.text, src), _keys(pair.target, tgt), parts, {},
+                np.zeros((len(src), len(tgt))), np.zeros((len(src), len(tgt))),
+            )
+            for pair, (src, tgt, parts) in zip(pairs, cuts, strict=True)
+        ]  # fmt: skip
+        with_links = all(pair.links is not None for pair in pairs)
+        for unit in units:
+            if with_links and unit.pair.links is not None:
+                unit.families["links"] = {"given": list(on_units(unit.pair.links, unit.src, unit.tgt))}
+        self._associate(units)
+        if self._aligner == "eflomal":
+            self._align(units)
+        return units
+
+    def _associate(self, units: Sequence[Unit]) -> None:
+        lexical = LexicalAligner()
+        sentences = [(unit.src_keys[a:b], unit.tgt_keys[c:d]) for unit in units for (a, b), (c, d) in unit.parts]
+        lexical.fit(
+            [
+                *sentences,
+                *(
+                    (_keys(source, word_spans(source)), _keys(target, word_spans(target)))
+                    for source, target in self._more
+                ),
+            ]
+        )
+        for unit in units:
+            forward: list[Link] = []
+            backward: list[Link] = []
+            for (a, b), (c, d) in unit.parts:
+                one, two = lexical.posteriors(unit.src_keys[a:b], unit.tgt_keys[c:d])
+                unit.forward[a:b, c:d], unit.backward[a:b, c:d] = one, two
+                if one.size:
+                    forward += [(a + int(one[:, j].argmax()), c + j) for j in range(d - c) if one[:, j].max() > _SURE]
+                    backward += [(a + i, c + int(two[i].argmax())) for i in range(b - a) if two[i].max() > _SURE]
+            if self._aligner == "built-in":
+                unit.families["built-in"] = {
+                    how: symmetrise(forward, backward, how) for how in _SYMMETRIES if how != "grow-diag"
+                }
+
+    def _align(self, units: Sequence[Unit]) -> None:
+        from dsbuild.project.eflomal import Eflomal
+
+        places = [(unit, src, tgt) for unit in units for src, tgt in unit.parts if src[1] > src[0] and tgt[1] > tgt[0]]
+        texts = [
+            Bitext(unit.pair.source.text, unit.src[a:b], unit.pair.target, unit.tgt[c:d])
+            for unit, (a, b), (c, d) in places
+        ]
+        more = [Bitext(source, word_spans(source), target, word_spans(target)) for source, target in self._more]
+        first = units[0].pair
+        made = Eflomal(symmetry="union")
+        held: list[dict[Link, float]] = [{} for _ in units]
+        number_of = {id(unit): number for number, unit in enumerate(units)}
+        for (unit, (a, _), (c, _)), links in zip(
+            places, made.align(texts, first.source.lang, first.tgt_lang, more), strict=True
+        ):
+            held[number_of[id(unit)]].update({(a + i, c + j): score for (i, j), score in links.items()})
+        made.close()
+        for unit, links in zip(units, held, strict=True):
+            both = [link for link, score in links.items() if score >= 1]
+            unit.families["eflomal"] = {how: symmetrise(both, links, how) for how in _SYMMETRIES}
+
+    def _calibration(self, units: Sequence[Unit]) -> Calibration:
+        setup = self._aligner if "links" not in units[0].families else f"links+{self._aligner}"
+        if setup not in self._calibrations:
+            raise RecipeError(
+                f"auto: the calibration has no part for {setup} (it has {', '.join(sorted(self._calibrations))}); fit it on such answers"
+            )
+        return self._calibrations[setup]
+
+    def _note(self, target_precision: float | None, kept: int, n_spans: int) -> str:
+        gold = f"{self._facts['gold']}, {self._facts['n_gold']:,} spans"
+        said = {
+            "calibrated": f"confidence is calibrated on {gold}",
+            "lower_bound": f"confidence was calibrated on {gold}; for {self._units[0].pair.tgt_lang} what is promised is a lower bound",
+            "uncalibrated": f"uncalibrated: the set is unlike the gold ({gold}; distance {self._facts['distance']:.2f}); confidence only ranks",
+        }[self._facts["status"]]
+        if target_precision is None:
+            return said
+        share = kept / n_spans if n_spans else 0.0
+        return f"{said}; precision {target_precision:g} asked for: {kept:,} of {n_spans:,} spans kept (coverage {share:.1%})"
+
+
+def _best(
+    units: Sequence[Unit], evidence: SetEvidence, calibration: Calibration
+) -> Iterator[tuple[tuple[int, int], _Found]]:
+    for number, unit in enumerate(units):
+        for place, span in enumerate(unit.pair.source.spans):
+            options = evidence.options(unit, span)
+            if options:
+                sure = calibration.probabilities(np.array([one.features for one in options], float))
+                order = np.argsort(-sure, kind="stable")
+                ranked = [(options[int(at)], float(sure[at])) for at in order]
+                yield (number, place), _Found(ranked[0][0], ranked[0][1], ranked[1:_SHOWN])
+
+
+def _answer(unit: Unit, span: Span, found: _Found | None, enough: bool, reason: str) -> Projected:
+    if found is None:
+        return _without(unit, span)
+    pieces = _pieces(unit, found.option)
+    if not pieces:
+        return Projected(span.span_id, (), None, CascadeProjector.name, "null", "no_counterpart")
+    outcome: Outcome = "kept" if enough else "low_confidence"
+    others = tuple(Candidate(_pieces(unit, option), sure) for option, sure in found.others)
+    return Projected(
+        span.span_id,
+        pieces,
+        round(found.probability, 6),
+        CascadeProjector.name,
+        outcome,
+        "" if enough else reason,
+        others,
+    )
+
+
+def _without(unit: Unit, span: Span) -> Projected:
+    """The answer where no word says anything: a sign that stands once in both texts is the same, a word without a partner has no counterpart."""
+    name = CascadeProjector.name
+    if not unit.pair.target.strip():
+        return Projected(span.span_id, (), None, name, "rejected", "empty_target")
+    surface = span.surface(unit.pair.source.text)
+    if not any(unicodedata.category(char)[0] in "LN" for char in surface):
+        at = unit.pair.target.find(surface)
+        if at >= 0 and unit.pair.target.count(surface) == 1 and unit.pair.source.text.count(surface) == 1:
+            return Projected(span.span_id, ((at, at + len(surface)),), None, name)
+        return Projected(span.span_id, (), None, name, "rejected", "no_words")
+    return Projected(span.span_id, (), None, name, "null", "no_counterpart")
+
+
+def _pieces(unit: Unit, option: Option) -> tuple[Piece, ...]:
+    first, last = option.words
+    found = tidy(unit.pair.target, (unit.tgt[first][0], unit.tgt[last - 1][1]))
+    return (found,) if found else ()
+
+
+def _keys(text: str, words: Sequence[Piece]) -> list[str]:
+    return [text[start:end].casefold() for start, end in words]
+
+
+def _key(pair: Parallel) -> tuple[str, str, str]:
+    return pair.source.id, pair.target, pair.tgt_lang
+
+
+def _parallel(path: str) -> list[tuple[str, str]]:
+    """Source and target of each line; `RecipeError` names a line without exactly one tab."""
+    found = []
+    try:
+        with pa.input_stream(str(Path(path).expanduser()), compression="detect") as stream:
+            lines = stream.read().decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"auto: parallel {path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        if line.count("\t") != 1:
+            raise RecipeError(f"{path}:{number}: a line of parallel text is source, tab, target")
+        source, target = line.split("\t")
+        found.append((source, target))
+    return found
