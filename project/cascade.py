@@ -24,7 +24,7 @@ from dsbuild.project.alignment import Link, Symmetry, on_units, symmetrise
 from dsbuild.project.calibration import Calibration, load, threshold
 from dsbuild.project.lexical_aligner import LexicalAligner
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
-from dsbuild.project.span_evidence import FEATURES, Option, SetEvidence, Unit, cut
+from dsbuild.project.span_evidence import FEATURES, Option, Range, SetEvidence, Unit, cut
 from dsbuild.project.span_rules import tidy
 from dsbuild.spans import Piece, Span
 from dsbuild.text import word_spans
@@ -32,6 +32,7 @@ from dsbuild.text import word_spans
 ALIGNERS = ("auto", "eflomal", "built-in")
 REASONS = ("empty_target", "no_words", "no_counterpart", "below_target", "uncalibrated")
 _SYMMETRIES: tuple[Symmetry, ...] = ("grow-diag-final-and", "intersection", "grow-diag", "union")
+_OWN_SYMMETRIES: tuple[Symmetry, ...] = ("grow-diag-final-and", "intersection", "union")
 _SURE = 0.3
 _SHOWN = 5
 
@@ -42,7 +43,7 @@ class _Found:
 
     option: Option
     probability: float
-    others: list[tuple[Option, float]]
+    others: list[tuple[Range, float]]
 
 
 class CascadeProjector:
@@ -150,48 +151,26 @@ class CascadeProjector:
     def units(self, pairs: Sequence[Parallel]) -> list[Unit]:
         """The pairs cut into words, with the links of every aligner: what the evidence is made of."""
         source, target = sum(len(pair.source.text) for pair in pairs), sum(len(pair.target) for pair in pairs)
-        cuts = [cut(pair, max(1, target) / max(1, source)) for pair in pairs]
-        units = [
-            Unit(
-                pair, src, tgt, _keys(pair.source.text, src), _keys(pair.target, tgt), parts, {},
-                np.zeros((len(src), len(tgt))), np.zeros((len(src), len(tgt))),
+        lexical = LexicalAligner()
+        units = []
+        for pair in pairs:
+            src, tgt, parts = cut(pair, max(1, target) / max(1, source))
+            units.append(
+                Unit(pair, src, tgt, _keys(pair.source.text, src), _keys(pair.target, tgt), parts, {}, lexical)
             )
-            for pair, (src, tgt, parts) in zip(pairs, cuts, strict=True)
-        ]  # fmt: skip
+        more = [(_keys(source, word_spans(source)), _keys(target, word_spans(target))) for source, target in self._more]
+        lexical.fit(
+            [(unit.src_keys[a:b], unit.tgt_keys[c:d]) for unit in units for (a, b), (c, d) in unit.parts] + more
+        )
         with_links = all(pair.links is not None for pair in pairs)
         for unit in units:
             if with_links and unit.pair.links is not None:
                 unit.families["links"] = {"given": list(on_units(unit.pair.links, unit.src, unit.tgt))}
-        self._associate(units)
+            if self._aligner == "built-in":
+                unit.families["built-in"] = _own_links(unit)
         if self._aligner == "eflomal":
             self._align(units)
         return units
-
-    def _associate(self, units: Sequence[Unit]) -> None:
-        lexical = LexicalAligner()
-        sentences = [(unit.src_keys[a:b], unit.tgt_keys[c:d]) for unit in units for (a, b), (c, d) in unit.parts]
-        lexical.fit(
-            [
-                *sentences,
-                *(
-                    (_keys(source, word_spans(source)), _keys(target, word_spans(target)))
-                    for source, target in self._more
-                ),
-            ]
-        )
-        for unit in units:
-            forward: list[Link] = []
-            backward: list[Link] = []
-            for (a, b), (c, d) in unit.parts:
-                one, two = lexical.posteriors(unit.src_keys[a:b], unit.tgt_keys[c:d])
-                unit.forward[a:b, c:d], unit.backward[a:b, c:d] = one, two
-                if one.size:
-                    forward += [(a + int(one[:, j].argmax()), c + j) for j in range(d - c) if one[:, j].max() > _SURE]
-                    backward += [(a + i, c + int(two[i].argmax())) for i in range(b - a) if two[i].max() > _SURE]
-            if self._aligner == "built-in":
-                unit.families["built-in"] = {
-                    how: symmetrise(forward, backward, how) for how in _SYMMETRIES if how != "grow-diag"
-                }
 
     def _align(self, units: Sequence[Unit]) -> None:
         from dsbuild.project.eflomal import Eflomal
@@ -246,17 +225,30 @@ def _best(
                 sure = calibration.probabilities(np.array([one.features for one in options], float))
                 order = np.argsort(-sure, kind="stable")
                 ranked = [(options[int(at)], float(sure[at])) for at in order]
-                yield (number, place), _Found(ranked[0][0], ranked[0][1], ranked[1:_SHOWN])
+                yield (
+                    (number, place),
+                    _Found(ranked[0][0], ranked[0][1], [(one.words, said) for one, said in ranked[1:_SHOWN]]),
+                )
+
+
+def _own_links(unit: Unit) -> dict[str, list[Link]]:
+    """The likeliest partner of each word, in both directions, where it is likely enough."""
+    one, two = unit.weights()
+    if not one.size:
+        return {how: [] for how in _OWN_SYMMETRIES}
+    forward = [(int(one[:, j].argmax()), j) for j in range(one.shape[1]) if one[:, j].max() > _SURE]
+    backward = [(i, int(two[i].argmax())) for i in range(two.shape[0]) if two[i].max() > _SURE]
+    return {how: symmetrise(forward, backward, how) for how in _OWN_SYMMETRIES}
 
 
 def _answer(unit: Unit, span: Span, found: _Found | None, enough: bool, reason: str) -> Projected:
     if found is None:
         return _without(unit, span)
-    pieces = _pieces(unit, found.option)
+    pieces = _pieces(unit, found.option.words)
     if not pieces:
         return Projected(span.span_id, (), None, CascadeProjector.name, "null", "no_counterpart")
     outcome: Outcome = "kept" if enough else "low_confidence"
-    others = tuple(Candidate(_pieces(unit, option), sure) for option, sure in found.others)
+    others = tuple(Candidate(_pieces(unit, words), sure) for words, sure in found.others)
     return Projected(
         span.span_id,
         pieces,
@@ -282,8 +274,8 @@ def _without(unit: Unit, span: Span) -> Projected:
     return Projected(span.span_id, (), None, name, "null", "no_counterpart")
 
 
-def _pieces(unit: Unit, option: Option) -> tuple[Piece, ...]:
-    first, last = option.words
+def _pieces(unit: Unit, words: Range) -> tuple[Piece, ...]:
+    first, last = words
     found = tidy(unit.pair.target, (unit.tgt[first][0], unit.tgt[last - 1][1]))
     return (found,) if found else ()
 

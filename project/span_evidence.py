@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dsbuild.project.alignment import Link, units_in
 from dsbuild.project.fuzzy import places
+from dsbuild.project.lexical_aligner import LexicalAligner
 from dsbuild.project.projector import Parallel
 from dsbuild.project.sentence_pairs import sentence_pairs
 from dsbuild.project.similarity import alike, alike_words
@@ -41,7 +42,11 @@ _SPELLED = 0.75
 
 @dataclass(slots=True)
 class Unit:
-    """A pair cut into words, and what is known of them. parts: word ranges (source, target) that translate each other."""
+    """A pair cut into words, and what is known of them.
+
+    parts: word ranges (source, target) that translate each other; families: by aligner, the one to be followed first; lexical: has learned
+    the set.
+    """
 
     pair: Parallel
     src: list[Piece]
@@ -50,8 +55,14 @@ class Unit:
     tgt_keys: list[str]
     parts: list[tuple[Range, Range]]
     families: dict[str, dict[str, list[Link]]]
-    forward: Floats
-    backward: Floats
+    lexical: LexicalAligner
+
+    def weights(self) -> tuple[Floats, Floats]:
+        """The posteriors of links [source words, target words] in both directions; 0 between parts that do not belong together."""
+        forward, backward = (np.zeros((len(self.src), len(self.tgt))) for _ in range(2))
+        for (a, b), (c, d) in self.parts:
+            forward[a:b, c:d], backward[a:b, c:d] = self.lexical.posteriors(self.src_keys[a:b], self.tgt_keys[c:d])
+        return forward, backward
 
 
 @dataclass(slots=True)
@@ -85,6 +96,8 @@ class SetEvidence:
         self._usual = Counter(key for unit in units for key in unit.tgt_keys)
         self._most = math.log1p(max(self._usual.values(), default=1))
         self._became: dict[str, Counter[str]] = {}
+        # Spans of one text are asked for one after another: its posteriors are worked out once, and held for one text only.
+        self._last: tuple[Unit, tuple[Floats, Floats]] | None = None
         for unit in units:
             for span in unit.pair.source.spans:
                 words = units_in(span.pieces, unit.src)
@@ -109,6 +122,11 @@ class SetEvidence:
         lead = next(iter(unit.families), "")
         return [self._option(unit, span, words, place, votes, main, lead, len(found)) for place in found]
 
+    def _weights(self, unit: Unit) -> tuple[Floats, Floats]:
+        if self._last is None or self._last[0] is not unit:
+            self._last = (unit, unit.weights())
+        return self._last[1]
+
     def _votes(self, unit: Unit, span: Span, words: Sequence[int]) -> Iterator[tuple[str, Range]]:
         for family, sets in unit.families.items():
             for number, (name, links) in enumerate(sets.items()):
@@ -125,7 +143,8 @@ class SetEvidence:
 
     def _lexical(self, unit: Unit, words: Sequence[int]) -> Range | None:
         """The range whose words come from the span, and from nothing else, most of all."""
-        gain = unit.forward[words].sum(0) + unit.backward[words].sum(0) / 2
+        forward, backward = self._weights(unit)
+        gain = forward[words].sum(0) + backward[words].sum(0) / 2
         inside = _parts_of(unit, words)
         best, found = 0.0, None
         longest = int(len(words) * _LONGER) + _MUCH_LONGER
@@ -147,7 +166,7 @@ class SetEvidence:
         others = [other for name, other in votes.items() if not lead or not name.startswith(lead)]
         held, inside = set(words), list(range(first, last))
         part = _parts_of(unit, words)
-        forward, backward = unit.forward[words], unit.backward[words]
+        forward, backward = (table[words] for table in self._weights(unit))
         support = np.maximum(forward.sum(0), backward.max(0))
         outside = forward.sum(0).sum() - forward[:, first:last].sum()
         family = next(iter(unit.families.values()), {})
