@@ -71,3 +71,23 @@ LABELLED = Registry(
         "xsid": "dsbuild.builders.labelled_conllu:Xsid",
     },
 )
+
+# `dsbuild export --to NAME`: each view is one class whose fields are its options.
+EXPORTS = Registry(
+    "view",
+    {
+        "beir": "dsbuild.builders.export_beir:Beir",
+        "colbert": "dsbuild.builders.export_colbert:ColBERT",
+        "flagembedding": "dsbuild.builders.export_flagembedding:FlagEmbedding",
+        "mmarco": "dsbuild.builders.export_mmarco:Mmarco",
+        "mteb": "dsbuild.builders.export_mteb:Mteb",
+        "pylate": "dsbuild.builders.export_pylate:PyLate",
+        "st-distil": "dsbuild.builders.export_sentence_transformers:Distil",
+        "st-labeled": "dsbuild.builders.export_sentence_transformers:Labeled",
+        "st-ntuple": "dsbuild.builders.export_sentence_transformers:NTuple",
+        "st-parallel": "dsbuild.builders.export_parallel:Parallel",
+        "st-triplet": "dsbuild.builders.export_sentence_transformers:Triplet",
+        "tevatron": "dsbuild.builders.export_tevatron:Tevatron",
+        "trec": "dsbuild.builders.export_trec:Trec",
+    },
+)

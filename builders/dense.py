@@ -93,6 +93,10 @@ class Dense(VectorRetriever):
             self._found = folder, digest(*(part for name in names for part in (name, file_sha256(folder / name, None))))
         return self._found
 
+    def folder(self) -> Path:
+        """Where the model's files are; a hub name is fetched."""
+        return self._files()[0]
+
     def _fetched(self) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -22,7 +22,18 @@ from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
 
-_KINDS = ("engines", "sources", "filters", "retrievers", "rules", "methods", "labelled", "recipes", "languages")
+_KINDS = (
+    "engines",
+    "sources",
+    "filters",
+    "retrievers",
+    "rules",
+    "views",
+    "methods",
+    "labelled",
+    "recipes",
+    "languages",
+)
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -178,14 +189,14 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import LABELLED, RETRIEVERS, RULES, SOURCES, recipes
+    from dsbuild.builders import EXPORTS, LABELLED, RETRIEVERS, RULES, SOURCES, recipes
     from dsbuild.filters import ABOUT, FILTERS
     from dsbuild.project import PROJECTORS
     from dsbuild.translate import ENGINES
 
     registries: dict[str, Registry] = {
         "engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "retrievers": RETRIEVERS, "rules": RULES,
-        "methods": PROJECTORS, "labelled": LABELLED,
+        "views": EXPORTS, "methods": PROJECTORS, "labelled": LABELLED,
     }  # fmt: skip
     if kind == "languages":
         return [

@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["BatchPlan", "EpochBatches", "Release", "Table", "__version__", "load", "plan_batches"]
+__all__ = [
+    "BatchPlan", "EpochBatches", "LanguageBatches", "Release", "Table", "__version__", "drawn_languages", "load", "plan_batches", "plan_languages",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from dsbuild.api import Release, Table, load
-    from dsbuild.batches import BatchPlan, EpochBatches, plan_batches
+    from dsbuild.batches import (
+        BatchPlan,
+        EpochBatches,
+        LanguageBatches,
+        drawn_languages,
+        plan_batches,
+        plan_languages,
+    )
 
 _FROM = {
     "load": "api", "Release": "api", "Table": "api", "BatchPlan": "batches", "EpochBatches": "batches", "plan_batches": "batches",
+    "LanguageBatches": "batches", "drawn_languages": "batches", "plan_languages": "batches",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from dsbuild.errors import RecipeError
+from dsbuild.errors import RecipeError, UnknownName
 
 # Rows that are sorted by length together, in batches: fewer and batches are less even, more and epochs differ less.
 _POOL_BATCHES = 64
@@ -95,6 +95,85 @@ def plan_batches(
     return BatchPlan(order, starts, sizes)
 
 
+WAYS = ("same", "mixed", "entries", "robin")
+
+
+def plan_languages(
+    sizes: Sequence[int], batch_size: int, *, how: str, seed: int = 0, epoch: int = 0, drop_last: bool = False
+) -> BatchPlan:
+    """A plan over the rows of several languages: tables that stand one after another, `sizes` rows each, as `concatenate_datasets` makes of them.
+
+    how: `same`, each batch of one language, every row once (Huang et al. 2025); `mixed`, every row once in whatever batch. For parallel tables, whose
+    row i is the same entry in every language: `entries`, every entry once, in a drawn language (MTD's Mix Entries), and `robin`, every entry in
+    all languages one after another (Round Robin; a multiple of the number of languages as batch_size keeps them in one batch). Mix Passages changes
+    the language inside a row: `drawn_languages` says which. Yang et al. 2024 (2405.00977) name these. As in `plan_batches`, the plan is a function
+    of its arguments alone; a last batch that is not full is left out with drop_last, under `same` one for each language.
+
+    >>> rows = sum(plan_languages([4, 4], 2, how="entries", seed=1), [])
+    >>> sorted(row % 4 for row in rows)
+    [0, 1, 2, 3]
+    """
+    if how not in WAYS:
+        raise UnknownName("way to batch languages", how, WAYS)
+    if not sizes or min(sizes) < 0 or batch_size < 1:
+        raise RecipeError(
+            f"sizes={list(sizes)}, batch_size={batch_size}: rows of each language, and at least 1 row a batch"
+        )
+    if how in ("entries", "robin") and len(set(sizes)) > 1:
+        raise RecipeError(
+            f"how={how}: tables of {', '.join(map(str, sizes))} rows are not parallel; keep the rows that all languages have"
+        )
+    if how == "mixed":
+        return plan_batches(sum(sizes), batch_size, seed=seed, epoch=epoch, drop_last=drop_last)
+    if how == "same":
+        return _same_language(sizes, batch_size, seed, epoch, drop_last)
+    entries, n = drawn(sizes[0], seed, epoch, 2), len(sizes)
+    if how == "entries":
+        order = drawn_languages(sizes[0], n, seed=seed, epoch=epoch)[entries, 0] * sizes[0] + entries
+    else:
+        order = (entries[:, None] + np.arange(n) * sizes[0]).ravel()
+    return _cut(order, batch_size, drop_last)
+
+
+def drawn_languages(
+    n_entries: int, n_languages: int, n_passages: int = 1, *, seed: int = 0, epoch: int = 0
+) -> np.ndarray:
+    """The number of a language for each passage of each entry, (n_entries, n_passages), even draws: Mix Passages.
+
+    A passage keeps its draw whatever other passages there are; another epoch draws anew.
+    """
+    if n_languages < 1 or n_passages < 1 or n_entries < 0:
+        raise RecipeError(f"n_languages={n_languages}, n_passages={n_passages}: at least 1")
+    key = _key(seed, epoch, 3)
+    hashed = _mixed(
+        _mixed(np.arange(n_entries, dtype=np.uint64) ^ key)[:, None] ^ np.arange(n_passages, dtype=np.uint64)
+    )
+    # The high bits times the number of languages: even to 2**-32, and no sign is in the way.
+    found: np.ndarray = (((hashed >> np.uint64(32)) * np.uint64(n_languages)) >> np.uint64(32)).astype(np.int64)
+    return found
+
+
+def _same_language(sizes: Sequence[int], batch_size: int, seed: int, epoch: int, drop_last: bool) -> BatchPlan:
+    plans, first = [], 0
+    for number, size in enumerate(sizes):
+        plans.append(_cut(first + drawn(size, seed, epoch, 4 + number), batch_size, drop_last))
+        first += size
+    order = np.concatenate([plan._order for plan in plans])
+    before = np.cumsum([0, *(len(plan._order) for plan in plans[:-1])])
+    starts = np.concatenate([plan._starts + shift for plan, shift in zip(plans, before, strict=True)])
+    lengths = np.concatenate([plan._sizes for plan in plans])
+    turns = drawn(len(starts), seed, epoch, 1)
+    return BatchPlan(order, starts[turns], lengths[turns])
+
+
+def _cut(order: np.ndarray, batch_size: int, drop_last: bool) -> BatchPlan:
+    """Batches of an order as it is."""
+    if drop_last:
+        order = order[: len(order) // batch_size * batch_size]
+    starts = np.arange(0, len(order), batch_size, dtype=np.int64)
+    return BatchPlan(order, starts, np.minimum(batch_size, len(order) - starts))
+
+
 class EpochBatches:
     """The plans of all epochs as one `batch_sampler`, for trainers: `set_epoch` chooses which plan the next iteration is.
 
@@ -130,13 +209,38 @@ class EpochBatches:
         return self.n_rows // self.batch_size if self.drop_last else -(-self.n_rows // self.batch_size)
 
 
+class LanguageBatches(EpochBatches):
+    """`plan_languages` of every epoch as a `batch_sampler`. sizes: rows of each language in the joined data set."""
+
+    def __init__(
+        self, sizes: Sequence[int], batch_size: int, *, how: str, drop_last: bool = False, seed: int = 0
+    ) -> None:
+        super().__init__(sum(sizes), batch_size, drop_last, seed)
+        self.sizes, self.how = tuple(sizes), how
+        self._steps = len(self.plan())
+
+    def plan(self) -> BatchPlan:
+        """The plan of the epoch."""
+        return plan_languages(
+            self.sizes, self.batch_size, how=self.how, seed=self.seed, epoch=self.epoch, drop_last=self.drop_last
+        )
+
+    def __len__(self) -> int:
+        return self._steps
+
+
 def drawn(n: int, seed: int, epoch: int, use: int) -> np.ndarray:
     """A permutation of 0 .. n - 1, other ones for other seeds, epochs and uses."""
-    key = np.zeros(1, np.uint64)
-    for value in (seed, epoch, use):
-        key = _mixed(key ^ np.uint64(value & _64_BITS))
-    order: np.ndarray = np.argsort(_mixed(np.arange(n, dtype=np.uint64) ^ key), kind="stable")
+    order: np.ndarray = np.argsort(_mixed(np.arange(n, dtype=np.uint64) ^ _key(seed, epoch, use)), kind="stable")
     return order
+
+
+def _key(*values: int) -> np.ndarray:
+    """One 64-bit number of several."""
+    key = np.zeros(1, np.uint64)
+    for value in values:
+        key = _mixed(key ^ np.uint64(value & _64_BITS))
+    return key
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -218,3 +218,62 @@ def select_tasks(
     kept = [name.strip() for name in (keep or "").split(",") if name.strip()]
     found = task_selection.select(table, keep=kept, min_spearman=min_spearman, max_mse=max_mse)
     print_found(output, found, lambda: prune_console.print_selection(found))
+
+
+_VIEWS = "beir, mteb, trec, mmarco, st-triplet, st-ntuple, st-labeled, st-distil, st-parallel, tevatron, flagembedding, pylate or colbert."
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A release folder.")],
+    to: Annotated[str, typer.Option("--to", metavar="VIEW", help=_VIEWS)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR2", help="Folder to write; an earlier export of the set to this view is replaced.")],
+    langs: Annotated[Optional[str], typer.Option("--langs", metavar="hi,mr", help="Languages of the passages [default: all].")] = None,
+    query_langs: Annotated[
+        Optional[str],
+        typer.Option("--query-langs", metavar="en", help="Languages of the queries, each over every language of passages [default: the same]."),
+    ] = None,
+    split: Annotated[Optional[str], typer.Option("--split", metavar="train,dev", help="Splits [default: all].")] = None,
+    pooled: Annotated[bool, typer.Option("--pooled", help="One corpus of all languages; ids become LANG:ID.")] = False,
+    mix: Annotated[
+        Optional[str],
+        typer.Option("--mix", metavar="M", help="Languages in training rows: passages (each drawn), entries (drawn for a query) or robin."),
+    ] = None,
+    n: Annotated[Optional[int], typer.Option("--n", metavar="N", help="Negatives of a row or query.")] = None,
+    style: Annotated[
+        Optional[str],
+        typer.Option("--style", metavar="S", help="pair|list (st-labeled), kldiv|margin (st-distil), segments|rows (st-parallel), "
+                     "new|old (tevatron), contrastive|kd (pylate)."),
+    ] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Write the scores of a retriever.")] = False,
+    retriever: Annotated[
+        Optional[str], typer.Option("--retriever", metavar="R", help="Whose scores, run or candidates; rerank is the cross-encoder.")
+    ] = None,
+    ids: Annotated[Optional[str], typer.Option("--ids", metavar="keep", help="keep ids, or number them with a map that leads back.")] = None,
+    prompt: Annotated[Optional[str], typer.Option("--prompt", metavar="TEXT", help="Instruction of queries (flagembedding).")] = None,
+    model: Annotated[
+        Optional[str], typer.Option("--model", metavar="M", help="Teacher whose vectors are labels (st-parallel): folder or hub name.")
+    ] = None,
+    positive: Annotated[int, typer.Option("--positive", metavar="N", min=1, help="Least relevance of a positive.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Seed of the draws of --mix.")] = 0,
+    output: OutputFormat = Format.text,
+) -> None:  # fmt: skip
+    """Write a release for the loaders of other libraries, every query accounted for.
+
+    Example: dsbuild export outputs/mine/0.0.0-draft --to st-ntuple --langs hi --n 4 --out triples
+    """
+    from dsbuild import retrieval_console
+    from dsbuild.builders import exported
+    from dsbuild.builders.scope import Selection
+
+    def parts(said: Optional[str]) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (said or "").split(",") if part.strip())
+
+    selection = Selection(parts(langs), parts(query_langs), parts(split), pooled, mix, seed, positive)
+    given = {
+        "n": n, "style": style, "scores": scores, "retriever": retriever, "ids": ids, "prompt": prompt, "model": model,
+    }  # fmt: skip
+    found = exported.run_export(folder, to, out, selection, given)
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    print_found(output, found, lambda: retrieval_console.print_exported(found))

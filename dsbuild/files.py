@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +78,23 @@ def write_text(path: Path, text: str) -> None:
 
 def _put(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8"))
+
+
+def exchange(partial: Path, out: Path) -> None:
+    """Put a new folder in the place of the old. A run that is killed between the two renames is mended by the next."""
+    old = out.with_name(f".{out.name}.old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            failpoint("before-exchange")
+            out.rename(old)
+        failpoint("between-exchange")
+        partial.rename(out)
+        sync_folder(out.parent)
+        failpoint("after-exchange")
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(out, error) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,6 +105,24 @@ def write_shards(
         written.append((name, FileFacts(rows, (folder / name).stat().st_size, sha256(folder / name))))
     if total != n_rows or next(groups, None) is not None:
         raise StoreError(f"{folder}/{split}: {total} rows written where {n_rows} were counted")
+    return written
+
+
+def write_stream(
+    folder: Path, split: str, schema: pa.Schema, tables: Iterable[pa.Table]
+) -> list[tuple[str, FileFacts]]:
+    """Like `write_shards` for rows that were not counted: `<split>-0000N.parquet`, at least one file; returns (name, facts) of each."""
+    if not re.fullmatch(r"[\w.-]+", split):
+        raise StoreError(f"{split!r} cannot be the name of a file; rename the split")
+    groups = reslice((table.select(schema.names).cast(schema) for table in tables), ROW_GROUP_ROWS)
+    written: list[tuple[str, FileFacts]] = []
+    following = next(groups, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    while following is not None or not written:
+        name = f"{split}-{len(written):05d}.parquet"
+        rows = _write_shard(folder / name, schema, chain([] if following is None else [following], groups))
+        written.append((name, FileFacts(rows, (folder / name).stat().st_size, sha256(folder / name))))
+        following = next(groups, None)
     return written
 
 

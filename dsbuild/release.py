@@ -119,7 +119,7 @@ def write(
         for path, one in sorted(listed.items())
     ]
     files.write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    _exchange(partial, out)
+    files.exchange(partial, out)
     return manifest
 
 
@@ -144,23 +144,6 @@ def _configs(written: Sequence[Written]) -> dict[str, Any]:
             config = configs.setdefault(one.part.config, {"table": one.part.table, "lang": one.part.lang, "splits": {}})
             config["splits"][one.part.split] = {"rows": one.part.n_rows, "files": sorted(one.files)}
     return configs
-
-
-def _exchange(partial: Path, out: Path) -> None:
-    """Put the new folder in the place of the old. A run that is killed between the two renames is mended by the next."""
-    old = out.with_name(f".{out.name}.old")
-    try:
-        shutil.rmtree(old, ignore_errors=True)
-        if out.exists():
-            files.failpoint("before-exchange")
-            out.rename(old)
-        files.failpoint("between-exchange")
-        partial.rename(out)
-        files.sync_folder(out.parent)
-        files.failpoint("after-exchange")
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise files.disk_error(out, error) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
