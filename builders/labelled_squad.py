@@ -7,12 +7,12 @@ answers by span id.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 from dsbuild.builders.json_members import members
 from dsbuild.builders.labelled import LabelledFile, Sound, as_json, cannot_show, write_parts
@@ -127,7 +127,7 @@ class Squad(LabelledFile):
         if found != text:
             why = (
                 "they are the same after NFC: one was normalised"
-                if _nfc(found, text)
+                if _same_after_nfc(context[start : start + 4 * len(text)], text)
                 else "is answer_start counted in code points?"
             )
             raise SourceError(
@@ -196,6 +196,5 @@ class Squad(LabelledFile):
         return {"context": item.text, "qas": qas, **item.extra.get("paragraph_row", {})}
 
 
-def _nfc(one: str, other: str) -> bool:
-    left, right = (unicodedata.normalize("NFC", text) for text in (one, other))
-    return bool(left) and (left.startswith(right) or right.startswith(left))
+def _same_after_nfc(context: str, text: str) -> bool:
+    return normalize("NFC", context).startswith(normalize("NFC", text))
