@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 from typing import Literal
 
-from dsbuild.builders.labelled import NUMBERED, LabelledSource
+from dsbuild.builders.labelled import NUMBERED, UNKNOWN_LANG, LabelledSource
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled
 
@@ -56,7 +56,17 @@ def _by_order(
                 f"{names[1]}: has {counts[1]:,} texts and {names[0]} has {counts[0]:,}: without ids they belong together by "
                 "order, one to one; give both files ids, or mend one of them"
             )
+        said = other.extra.get("text_en")
+        if said is not None and one.lang in ("en", UNKNOWN_LANG) and _letters(said) != _letters(one.text):
+            raise SourceError(
+                f"{names[1]}: text {number} (from 0) says that it translates {said[:_SHOWN]!r}, and {one.text[:_SHOWN]!r} stands there in "
+                f"{names[0]}: without ids they belong together by order; bring both into one order"
+            )
         yield one, _bare(other, one.id)
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
 
 
 def _by_id(

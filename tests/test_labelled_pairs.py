@@ -91,3 +91,14 @@ def test_files_of_different_kinds(tmp_path):
     found = list(pairs(open_labelled(f"conll:{tmp_path / 'en'}"), open_labelled(f"spans:{tmp_path / 'de'}")))
     assert names(found) == [("0", "0", "Satz x"), ("1", "1", "Satz y")]
     assert [one.spans[0].label for one, _ in found] == ["PER", "LOC"]
+
+
+def test_by_order_a_target_that_names_another_english_text_is_refused():
+    source = texts("Wake me", "Stop it", mark=True)
+    said = [Labelled(name, "x", "de", extra={"text_en": text}) for name, text in (("1", "wake me!"), ("2", "Go on"))]
+    found = paired(source, said, names=("S", "T"))
+    assert next(found)[1].id == "Wake me"
+    with pytest.raises(
+        SourceError, match="T: text 1 .from 0. says that it translates 'Go on', and 'Stop it' stands there in S"
+    ):
+        next(found)
