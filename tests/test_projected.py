@@ -509,6 +509,17 @@ def test_the_recipe_for_slots(tmp_path: Path) -> None:
     assert found["accounting"]["de"]["labelled"]["reasons"] == {"spans_missing": 1}
 
 
+def test_gold_whose_ids_are_other_numbers(files: Path) -> None:
+    onto(files)
+    gold = [{"id": str(number + 1), "text": text, "lang": "es", "spans": []} for number, text in enumerate(ES)]
+    gold[0]["spans"] = [span(ES[0], "pizza", label="FOOD")]
+    spec = f"spans:{labelled_lines(files / 'gold.jsonl', gold)}"
+    code, out, err = cli("evaluate", "projection", "--gold", spec, "--pred", str(files / "out"), "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["exact"]["recall"] == 1.0
+    assert "in the same order" in err
+
+
 @pytest.mark.parametrize(
     ("text", "pieces", "outcome"),
     [
