@@ -11,7 +11,8 @@ import numpy.typing as npt
 from dsbuild.filters.utf8 import compiled
 
 Floats = npt.NDArray[np.float64]
-_STEPS = 25
+_STEPS = 50
+_HALVINGS = 30
 _SMALL = 1e-7
 
 
@@ -64,11 +65,18 @@ class Logistic:
         share = (answers.sum() + 0.5) / (len(answers) + 1.0)
         at = np.zeros(len(scales) + 1)
         at[0] = np.log(share / (1 - share))
+        likelihood, slope, curve = _sums(matrix, answers, at)
+        reached = likelihood - float((penalty * at**2).sum()) / 2
         for _ in range(_STEPS):
-            slope, curve = _sums(matrix, answers, at)
             step = np.linalg.solve(curve + np.diag(penalty), slope - penalty * at)
-            # A step that is too long oscillates where the answers are nearly separated.
-            at += step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+            # Newton's step may go too far where answers are nearly separated: half of it, until it is no step back.
+            for _ in range(_HALVINGS):
+                likelihood, slope, curve = _sums(matrix, answers, at + step)
+                found = likelihood - float((penalty * (at + step) ** 2).sum()) / 2
+                if found >= reached - _SMALL:
+                    break
+                step /= 2
+            at, reached = at + step, found
             if np.abs(step).max() < _SMALL:
                 break
         at[1:][~useful] = 0.0
@@ -79,14 +87,16 @@ class Logistic:
 
 @compiled
 def _sums(matrix: Any, answers: Any, at: Any) -> Any:
-    """Slope and curvature of the likelihood, in one pass and one order; matrix: (rows, columns)."""
+    """The logarithm of the likelihood, its slope and its curvature, in one pass and one order; matrix: (rows, columns)."""
     size = matrix.shape[1]
-    slope, curve = np.zeros(size), np.zeros((size, size))
+    slope, curve, likelihood = np.zeros(size), np.zeros((size, size)), 0.0
     for row in range(matrix.shape[0]):
         total = 0.0
         for one in range(size):
             total += matrix[row, one] * at[one]
-        chance = 1.0 / (1.0 + np.exp(-min(40.0, max(-40.0, total))))
+        chance = 1.0 / (1.0 + np.exp(-total)) if total >= 0 else np.exp(total) / (1.0 + np.exp(total))
+        signed = total if answers[row] else -total
+        likelihood += min(0.0, signed) - np.log1p(np.exp(-abs(signed)))
         rest, weight = answers[row] - chance, chance * (1.0 - chance)
         for one in range(size):
             slope[one] += rest * matrix[row, one]
@@ -96,7 +106,7 @@ def _sums(matrix: Any, answers: Any, at: Any) -> Any:
     for one in range(size):
         for other in range(one):
             curve[other, one] = curve[one, other]
-    return slope, curve
+    return likelihood, slope, curve
 
 
 def _rounded(value: float) -> float:

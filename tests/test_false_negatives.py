@@ -212,3 +212,14 @@ def test_each_language_is_measured_and_all_are_one_number(tmp_path: Path) -> Non
     assert list(found["languages"]) == ["en", "hi", "ta"]
     assert found["negatives"] == sum(one["negatives"] for one in found["languages"].values())
     assert found["n_queries"] == max(one["n_queries"] for one in found["languages"].values())
+
+
+def test_a_regression_ends_also_where_a_full_step_goes_too_far() -> None:
+    """Few answers, nearly separated by a column with a long tail, where Newton's method alone runs away: chances add up to the answers."""
+    draw = np.random.default_rng(0)
+    tail = draw.exponential(1.0, 4_000) ** 2
+    answers = draw.random(4_000) < 1 / (1 + np.exp(-6 * (tail / tail.std() - 4)))
+    columns = np.stack([tail, tail + draw.normal(0, 0.3, 4_000)])
+    chances = Logistic.fit(columns, answers, 1.0).chances(columns)
+    assert chances.sum() == pytest.approx(answers.sum(), rel=1e-3)
+    assert chances[answers].min() > np.median(chances)
