@@ -156,7 +156,11 @@ class ProjectSpans:
         finally:
             projector.close()
         counts = Counts(fates.total(), fates[KEPT], fates["dropped"], fates["failed"])
-        facts = {"spans": {name: outcomes[name] for name in OUTCOMES}, "learned": learned(projector)}
+        facts = {
+            "spans": {name: outcomes[name] for name in OUTCOMES},
+            "learned": learned(projector),
+            "deterministic": projector.deterministic,
+        }
         return Result(
             {name: (Shard(parquet.read(path)) for path in paths) for name, paths in made.items()},
             verdicts,

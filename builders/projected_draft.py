@@ -156,7 +156,7 @@ def _notes(projecting: Projecting, progress: Progress, languages: Mapping[str, M
         how = "the labels of its file were not read" if one["translation"] == "given" else "translated here"
         found.append(f"{lang}: {spans['in']:,} spans by {projecting.recipe.method}: {said}; {how}")
         found += [f"{lang}: {said}" for said in one["learned"].get("notes", ())]
-        if not projecting.tools[lang].deterministic:
+        if not progress.done[f"project.{lang}"][0].facts["deterministic"]:
             found.append(
                 f"{lang}: the method draws at random, so a build from nothing may differ in a few spans; within one store its answers stay"
             )

@@ -20,11 +20,10 @@ _MODELS = ("engine", "scorer")
 
 @dataclass(frozen=True)
 class Tool:
-    """A method for one language pair: what decides its answers, how to get it, and whether it gives the same answers again."""
+    """A method for one language pair: what decides its answers, and how to get it."""
 
     fingerprint: Mapping[str, Any]
     make: Callable[[], Projector]
-    deterministic: bool
 
 
 def open_tool(recipe: ProjectRecipe, src: str, tgt: str) -> Tool:
@@ -48,7 +47,7 @@ def open_tool(recipe: ProjectRecipe, src: str, tgt: str) -> Tool:
                     f"method {recipe.method}: needs {'an' if model == 'engine' else 'a'} {model}: --set {model}.name=…"
                 )
     made: Projector = factory(**options)
-    return Tool(made.fingerprint(), lambda: made, made.deterministic)
+    return Tool(made.fingerprint(), lambda: made)
 
 
 def translates(method: str) -> bool:
