@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import content, files, parquet, release
+from dsbuild.builders import evaluations
 from dsbuild.builders.contents import Contents, contents
 from dsbuild.builders.contents import check_content as check_content
 from dsbuild.builders.difference import Side, difference, opened
@@ -26,6 +27,7 @@ from dsbuild.cards import answers as human
 from dsbuild.cards.card import render_card, row_license
 from dsbuild.cards.changes import NAME as CHANGELOG
 from dsbuild.cards.changes import render_changelog
+from dsbuild.cards.facts import as_text
 from dsbuild.errors import ReleaseError
 
 # Makers of further files, called in this order with the new folder, its manifest (the same that lies in it, without the text files) and the
@@ -187,6 +189,8 @@ def _write(
         files.write_text(partial / name, text)
     manifest["files"] = [entry for path, entry in sorted(entries.items()) if path.endswith(".parquet")]
     _put_manifest(partial, manifest)
+    if measured := evaluations.held(draft, manifest["build_key"]):
+        files.write_text(partial / evaluations.RETRIEVAL, as_text(measured))
     for name in RENDERERS:
         if (render := _named(name)) is not None:
             made = render(partial, manifest, want.answers)

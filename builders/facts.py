@@ -11,7 +11,7 @@ from typing import Any
 
 import dsbuild
 from dsbuild import files, release
-from dsbuild.builders import reviewed
+from dsbuild.builders import evaluations, reviewed
 from dsbuild.builders.card_check import check_card
 from dsbuild.builders.contents import Contents
 from dsbuild.builders.measures import OriginOf, ask, measure_split
@@ -53,13 +53,18 @@ def compute(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
             origins=_origins(splits), accounting=manifest["accounting"], lost=_lost(folder, manifest), verdicts=_verdicts(folder),
             filters=manifest.get("filters", {}), findings=manifest.get("findings", {}),
             stages=tuple(_without(stage, "keys") for stage in manifest["stages"]), notes=tuple(manifest.get("notes", ())),
-            parallel=losses(folder, manifest), review=_review(folder), release=manifest.get("release"),
+            parallel=losses(folder, manifest), review=_review(folder), retrieval=_retrieval(folder), release=manifest.get("release"),
         )
     )  # fmt: skip
 
 
 def _review(folder: Path) -> dict[str, Any] | None:
     return reviewed.load(folder / reviewed.REVIEW) if (folder / reviewed.REVIEW).is_file() else None
+
+
+def _retrieval(folder: Path) -> dict[str, Any] | None:
+    path = folder / evaluations.RETRIEVAL
+    return evaluations.load(path) if path.is_file() else None
 
 
 def _engine(engine: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import languages
-from dsbuild.builders import reviewed
+from dsbuild.builders import evaluations, reviewed
 from dsbuild.cards.report_words import finding, title
 from dsbuild.errors import ReleaseError
 
@@ -20,12 +20,14 @@ _SHOWN = frozenset({"certificate"})
 
 
 def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the page shows after the languages, in order: the manifest's own `sections`, the review of native speakers, findings.
+    """What the page shows after the languages, in order: the manifest's own `sections`, the review of native speakers, retrieval, findings.
 
     Each has a title, a text, a table {columns, rows} or None, and a chart or None; see docs/releases.md.
     """
     given = [section(one, f"section {place + 1}") for place, one in enumerate(manifest.get("sections", ()))]
-    return [*given, *_review(folder), *_findings(manifest)]
+    measured = evaluations.held(folder, manifest.get("build_key", ""))
+    shown = [section(one, evaluations.RETRIEVAL) for one in evaluations.sections(measured)] if measured else []
+    return [*given, *_review(folder), *shown, *_findings(manifest)]
 
 
 def section(raw: Any, where: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Facts:
     rows, size_bytes: of all configurations; origins: rows by language and who wrote their text; lost: rows in `dropped/` by language and
     table; verdicts: by language, table, outcome and rule; filters: by table; licences: of sources, of models, of rows; parallel: what keeping
     only rows that every language has cost, None where that was not asked; review: what native speakers said of a
-    sample; release: as in the manifest, None for a draft.
+    sample; retrieval: how well each language can be searched, None where nobody measured it; release: as in the manifest, None for a draft.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Facts:
     notes: tuple[str, ...]
     parallel: Mapping[str, Any] | None = None
     review: Mapping[str, Any] | None = None
+    retrieval: Mapping[str, Any] | None = None
     release: Mapping[str, Any] | None = None
 
 

@@ -32,8 +32,12 @@ def write(
     dropped: Rows = (),
     license: str | None = "cc-by-4.0",
     verdicts: Rows = (),
+    src: str = "hi",
 ) -> Path:
-    """A draft that verifies. configs: `<lang>-<table>` -> split -> rows; dropped: lost rows of hi-documents, which get verdicts."""
+    """A draft that verifies. configs: `<lang>-<table>` -> split -> rows; dropped: lost rows of hi-documents, which get verdicts.
+
+    src: the source's language.
+    """
     parts: list[release.Part] = []
     accounting: dict[str, dict[str, Any]] = {}
     for config, splits in configs.items():
@@ -61,7 +65,7 @@ def write(
         "name": "made", "version": "0.0.0-draft", "dsbuild": "0", "recipe": recipe, "filters": {}, "engines": {},
         "languages": {lang: {"name": lang} for lang in accounting}, "stages": [], "findings": {}, "notes": [],
         "source": {
-            "name": "made", "lang": "hi", "license": license, "revision": None, "citation": None, "url": None, "files": [], "evaluation": False,
+            "name": "made", "lang": src, "license": license, "revision": None, "citation": None, "url": None, "files": [], "evaluation": False,
         },
         "accounting": accounting, "build_key": out.name,
     }  # fmt: skip
