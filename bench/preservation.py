@@ -3,11 +3,13 @@ r"""Does the check of a translated retrieval set see damage? XQuAD, spoiled in k
 Paragraphs are the corpus, questions the queries, English the source. In each run 5 % of the passages, or of the questions, of one language are
 spoiled, each kind of damage in turn; a query is damaged if its own text or its passage was touched. Nothing here is shared with the code that is
 measured: damage is made with the standard library. Nothing damaged says what remains alarmed on the professional translations as they are; some
-of that is right. Of the languages German was looked at last: es and hi were there when the check was built.
+of that is right. Nothing is held out here: signs and settings were chosen on es and hi with other seeds, after a run over all three languages
+had shown that replaced key terms were missed.
 
 - alarms: recall over damaged queries, by kind, with the share of sound queries that alarm, and how often the right side is named;
 - unseen: the same when the check is fitted without spoiled texts of that kind (`--unseen`);
-- loss: the change of MRR@10 by BM25 that the damage made, and the change on the alarmed queries with its interval;
+- loss: the change of MRR@10 by BM25 that the damage made, and what is told: the change against English on the alarmed queries, which
+  holds what these queries had lost before too;
 - splits: a word that question and passage share is replaced in the whole passage by another word; is it named with the query?
 - words: BM25 over texts cut by a naive `\w` falls by so much against English, and must alarm; with marks kept it must not.
 
@@ -308,6 +310,12 @@ def main() -> int:
                     if args.format == "text":
                         print(_line(results["runs"][-1]), file=sys.stderr, flush=True)
     spoiled = [one for one in results["runs"] if one["damaged"]]
+    results["languages"] = {}
+    for lang in args.langs.split(","):
+        mine = [one for one in spoiled if one["lang"] == lang]
+        counts = {name: sum(one[name] for one in mine) for name in ("caught", "damaged", "false", "sound")}
+        shares = {"recall": counts["caught"] / counts["damaged"], "false_alarms": counts["false"] / counts["sound"]}
+        results["languages"][lang] = {**counts, **shares}
     results["recall"] = sum(one["caught"] for one in spoiled) / sum(one["damaged"] for one in spoiled)
     results["false_alarms"] = sum(one["false"] for one in spoiled) / sum(one["sound"] for one in spoiled)
     results["false_alarms_most"] = max(one["false"] / one["sound"] for one in results["runs"])
@@ -316,7 +324,8 @@ def main() -> int:
         print(json.dumps(results, ensure_ascii=False, indent=1))
     else:
         _show(results)
-    return 0 if results["recall"] >= 0.8 and results["false_alarms"] <= 0.03 else 1
+    reached = [one["recall"] >= 0.8 and one["false_alarms"] <= 0.03 for one in results["languages"].values()]
+    return 0 if all(reached) else 1
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -334,6 +343,8 @@ def _line(one: dict[str, Any]) -> str:
 def _show(results: dict[str, Any]) -> None:
     for one in results["runs"]:
         print(_line(one))
+    for lang, one in results["languages"].items():
+        print(f"{lang}: recall {one['recall']:.1%}, false alarms {one['false_alarms']:.2%}")
     for one in results["splits"]:
         print(
             f"{one['lang']} splits in the {one['side']}: {one['named']} of {one['split']} named, {one['others']} others new; "
