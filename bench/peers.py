@@ -42,18 +42,23 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     return python
 
 
-def ask(python: Path, script: str, request: Mapping[str, Any], *, threads: int = 1) -> Any:
-    """What the script `bench/peers/SCRIPT` answers to the request."""
+def ask(python: Path, script: str, request: Mapping[str, Any], *, threads: int = 1, path: Path | None = None) -> Any:
+    """What the script `bench/peers/SCRIPT` answers to the request; path: a folder of packages that go before those of the environment."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "request.json"
-        path.write_text(json.dumps(request), "utf-8")
+        asked = Path(folder) / "request.json"
+        asked.write_text(json.dumps(request), "utf-8")
         done = subprocess.run(
-            [str(python), str(HERE / "peers" / script), str(path)],
+            [str(python), str(HERE / "peers" / script), str(asked)],
             capture_output=True,
             text=True,
             check=False,
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": ""},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "NUMBA_NUM_THREADS": str(threads),
+                "PYTHONPATH": str(path or ""),
+            },
         )
     if done.returncode:
         raise NotRun(f"{script}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")

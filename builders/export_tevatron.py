@@ -35,10 +35,12 @@ class Tevatron:
                         # Training reads `text` alone and encoding puts a title before it: with the title inside both read the same.
                         lines.json({"docid": row, "text": joined(title, text)})
             for split in task.views.splits(scope, "queries"):
-                with task.folder.lines(f"{base}{split}.jsonl") as lines:
+                # The old --train_dir takes every JSON file of a folder, so each split has one of its own.
+                path = f"{base}{split}/{split}.jsonl" if self.style == "old" else f"{base}{split}.jsonl"
+                with task.folder.lines(path) as lines:
                     for row in task.examples(scope, split, self._make):
                         lines.json(row)
-                task.folder.name(task.config(scope, "train"), split, f"{base}{split}.jsonl")
+                task.folder.name(task.config(scope, "train"), split, path)
 
     def _make(self, example: Example) -> list[dict[str, Any]] | str:
         negatives = example.negatives[: self.n]

@@ -82,7 +82,7 @@ class ViewFolder:
                 yield _columns(waiting, schema)
 
         (self.partial / place).mkdir(parents=True, exist_ok=True)
-        for name, facts in parquet.write_stream(self.partial / place, split, schema, blocks()):
+        for name, facts in parquet.write_stream(self.partial / place, split, schema, blocks(), BLOCK_ROWS):
             self._rows[f"{place}/{name}"] = facts.rows
         if count:
             # `datasets` cannot open a split without rows: the file is there, and no configuration names it.

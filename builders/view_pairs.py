@@ -28,8 +28,11 @@ class Pairs:
     scope: Scope
     selection: Selection
 
-    def query(self, split: str, retriever: str | None) -> str:
-        """Fill the tables for a split; returns the query for their rows with texts, in order, a query's own row first (kind -1)."""
+    def queries(self, split: str, retriever: str | None) -> list[str]:
+        """Fill the tables for a split; returns queries for their rows with texts, each in order by the first five columns.
+
+        One has the queries themselves (kind -1), the others the passages of a language: a sort over a union of them would not go to disk.
+        """
         scope = self.scope
         asked = ordered_rows(self.release, scope.queries[0], "queries", split, "query_id, text")
         self.base.execute(f"CREATE OR REPLACE TABLE asked AS {asked}")
@@ -42,16 +45,18 @@ class Pairs:
         self._mixed(scope)
         if retriever is not None:
             self._scored(scope, retriever)
-        texts = " UNION ALL ".join(
-            f"SELECT doc_id, title, text, {quoted(lang)} AS lang FROM ({rows_of(self.release, lang, 'corpus', None, 'doc_id, title, text')})"
-            for lang in scope.passages
-        )
-        return (
-            "SELECT place, 0 AS turn, -1 AS kind, 0 AS nth, query_id AS id, '' AS lang, '' AS title, text, NULL AS relevance, NULL AS score "
-            "FROM asked "
-            f"UNION ALL SELECT place, turn, kind, nth, doc_id, lang, title, text, relevance, score FROM pairs JOIN ({texts}) USING (doc_id, lang) "
-            "ORDER BY place, turn, kind, nth, lang"
-        )
+        found = [
+            "SELECT place, 0 AS turn, -1 AS kind, 0 AS nth, '' AS lang, query_id AS id, '' AS title, text, NULL AS relevance, NULL AS score "
+            "FROM asked ORDER BY place"
+        ]
+        for lang in scope.passages:
+            texts = rows_of(self.release, lang, "corpus", None, "doc_id, title, text")
+            own = f"SELECT * FROM pairs WHERE lang = {quoted(lang)}"
+            found.append(
+                f"SELECT place, turn, kind, nth, lang, doc_id AS id, title, text, relevance, score FROM ({own}) JOIN ({texts}) USING (doc_id) "
+                "ORDER BY place, turn, kind, nth"
+            )
+        return found
 
     def _positives(self, scope: Scope, split: str) -> None:
         for turn, lang in enumerate(scope.passages):
@@ -142,7 +147,7 @@ def examples_of(rows: Iterator[tuple[Any, ...]], scope: Scope) -> Iterator[Examp
             for positives, negatives in turns:
                 yield Example(query[0], query[1], tuple(positives), tuple(negatives))
 
-    for _, turn, kind, _, row, lang, title, text, relevance, score in rows:
+    for _, turn, kind, _, lang, row, title, text, relevance, score in rows:
         if kind < 0:
             yield from done()
             query, groups = (scope.id(scope.queries[0], row), text), {}

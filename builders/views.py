@@ -6,10 +6,12 @@ DuckDB's, on disk where memory does not do, and every order is that of the relea
 
 from __future__ import annotations
 
+import heapq
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +168,8 @@ class Views:
         Scores are those of `retriever`. A positive that it did not return has the anchor that was recorded with the negatives, if it is the query's
         only positive.
         """
-        query = Pairs(self.release, self.base, scope, self.selection).query(split, retriever)
-        yield from examples_of(self.stream(query), scope)
+        queries = Pairs(self.release, self.base, scope, self.selection).queries(split, retriever)
+        yield from examples_of(heapq.merge(*map(self.stream, queries), key=itemgetter(0, 1, 2, 3, 4)), scope)
 
     def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, a block in memory at a time."""

@@ -109,12 +109,15 @@ def write_shards(
 
 
 def write_stream(
-    folder: Path, split: str, schema: pa.Schema, tables: Iterable[pa.Table]
+    folder: Path, split: str, schema: pa.Schema, tables: Iterable[pa.Table], group_rows: int = ROW_GROUP_ROWS
 ) -> list[tuple[str, FileFacts]]:
-    """Like `write_shards` for rows that were not counted: `<split>-0000N.parquet`, at least one file; returns (name, facts) of each."""
+    """Like `write_shards` for rows that were not counted: `<split>-0000N.parquet`, at least one file; returns (name, facts) of each.
+
+    group_rows: rows that are in memory at once, at most `ROW_GROUP_ROWS`.
+    """
     if not re.fullmatch(r"[\w.-]+", split):
         raise StoreError(f"{split!r} cannot be the name of a file; rename the split")
-    groups = reslice((table.select(schema.names).cast(schema) for table in tables), ROW_GROUP_ROWS)
+    groups = reslice((table.select(schema.names).cast(schema) for table in tables), group_rows)
     written: list[tuple[str, FileFacts]] = []
     following = next(groups, None)
     folder.mkdir(parents=True, exist_ok=True)

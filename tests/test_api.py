@@ -227,7 +227,7 @@ def words() -> list[str]:
 
 def blocks() -> list[str]:
     found = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.DOTALL)
-    assert len(found) == 4
+    assert len(found) == 5
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 
 import dsbuild
-from dsbuild.batches import EpochBatches, plan_batches
-from dsbuild.errors import RecipeError
+from dsbuild.batches import EpochBatches, LanguageBatches, drawn_languages, plan_batches, plan_languages
+from dsbuild.errors import DsbuildError, RecipeError
 
 
 def flat(batches: Iterable[list[int]]) -> list[int]:
@@ -109,4 +110,57 @@ def test_bad_arguments_are_one_line() -> None:
         "shard 0 of 0": lambda: plan_batches(3, 1).shard(0, 0),
     }.items():
         with pytest.raises(RecipeError, match=words):
+            call()
+
+
+def test_batches_of_one_language_each() -> None:
+    sizes = [10, 0, 7]
+    plan = plan_languages(sizes, 4, how="same", seed=3)
+    assert sorted(flat(plan)) == list(range(17))
+    assert all(max(batch) < 10 or min(batch) >= 10 for batch in plan)
+    assert sorted(map(len, plan)) == [2, 3, 4, 4, 4]
+    assert sorted(map(len, plan_languages(sizes, 4, how="same", drop_last=True))) == [4, 4, 4]
+    order = [max(batch) < 400 for batch in plan_languages([400, 400], 4, how="same", seed=1)]
+    assert 60 < sum(one != other for one, other in pairwise(order)) < 140, "languages take turns"
+
+
+def test_an_entry_once_in_a_drawn_language_or_in_all() -> None:
+    entries = flat(plan_languages([300, 300, 300], 8, how="entries", seed=5))
+    assert sorted(row % 300 for row in entries) == list(range(300))
+    assert all(70 < sum(row // 300 == lang for row in entries) < 130 for lang in range(3))
+    robin = plan_languages([300, 300, 300], 6, how="robin", seed=5)
+    assert sorted(flat(robin)) == list(range(900))
+    for batch in robin:
+        assert [row // 300 for row in batch] == [0, 1, 2, 0, 1, 2]
+        assert len({row % 300 for row in batch}) == 2
+    assert sorted(flat(plan_languages([3, 5], 2, how="mixed"))) == list(range(8))
+
+
+def test_a_passage_keeps_the_language_that_it_drew() -> None:
+    drawn = drawn_languages(2000, 3, 6, seed=1)
+    assert drawn.shape == (2000, 6)
+    assert set(drawn.ravel().tolist()) == {0, 1, 2}
+    assert all(0.31 < (drawn == lang).mean() < 0.36 for lang in range(3))
+    assert (drawn_languages(500, 3, 2, seed=1) == drawn[:500, :2]).all(), "whatever other passages there are"
+    assert (drawn_languages(2000, 3, 6, seed=1, epoch=1) != drawn).any()
+    assert 0.2 < (drawn[:, 0] == drawn[:, 1]).mean() < 0.46, "passages of an entry draw apart"
+
+
+def test_languages_as_a_sampler_for_trainers() -> None:
+    sampler = LanguageBatches([6, 6], 4, how="same", seed=2)
+    first = list(sampler)
+    assert len(sampler) == len(first) == 4
+    assert first == list(plan_languages([6, 6], 4, how="same", seed=2))
+    sampler.set_epoch(1)
+    assert list(sampler) == list(plan_languages([6, 6], 4, how="same", seed=2, epoch=1)) != first
+
+
+def test_plans_over_languages_that_cannot_be() -> None:
+    for words, call in {
+        "no way to batch languages 'robbin'. Did you mean 'robin'": lambda: plan_languages([1], 1, how="robbin"),
+        "tables of 3, 4 rows are not parallel": lambda: plan_languages([3, 4], 1, how="robin"),
+        "at least 1 row a batch": lambda: plan_languages([3], 0, how="same"),
+        "n_passages=0": lambda: drawn_languages(3, 2, 0),
+    }.items():
+        with pytest.raises(DsbuildError, match=words):
             call()

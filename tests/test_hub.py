@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -172,8 +173,8 @@ def test_cached_readme_alone_is_not_a_set(mteb):
         open_source("hf:org/name")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ir_datasets") is not None, reason="ir_datasets is installed")
-def test_missing_ir_datasets_names_the_extra():
+def test_missing_ir_datasets_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(MissingExtra, match=r"pip install 'dsbuild\[irds\]'"):
         open_source("irds:cranfield")
 
