@@ -1,171 +1,293 @@
-"""`align`: a span is where the words that its words are linked to stand, by links that came with the pair or by an aligner that learns on the set."""
+"""`align`: a span is where the words that its own words are linked to stand.
+
+The links come with the pairs (a Pharaoh file), or from an aligner: eflomal, which learns on the set itself; simalign, on the vectors of
+an encoder; attention, on what the translation model looks at. A rule makes one range of them (`span_rules`, `span_model`).
+"""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 
 from dsbuild.errors import RecipeError, UnknownName
-from dsbuild.project import span_model
-from dsbuild.project.aligner import Bitext
+from dsbuild.project.aligner import Aligner, Attending, Bitext
 from dsbuild.project.alignment import Link, Symmetry, on_units, units_in
 from dsbuild.project.association import Association
-from dsbuild.project.projector import Candidate, Parallel, Projected
+from dsbuild.project.parallel_text import read_parallel
+from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
+from dsbuild.project.span_evidence import cut
+from dsbuild.project.span_model import Texts, keys, posterior, texts
 from dsbuild.project.span_rules import DEFAULT_RULE, check_rule, choose, tidy
-from dsbuild.spans import Piece, Span
+from dsbuild.spans import Piece, Span, merged
 from dsbuild.text import word_spans
 
-ALIGNERS = ("auto", "links", "eflomal")
-REASONS = ("no_words", "no_links", "no_counterpart", "not_contiguous")
+ALIGNERS = ("auto", "links", "eflomal", "simalign", "attention")
+# Why a span is null or rejected.
+REASONS = ("no_links", "no_counterpart", "not_contiguous", "no_words", "empty_target", "not_aligned")
 _SHOWN = 5
 
+Range = tuple[int, int]
 Links = Mapping[Link, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A pair cut into words and into parts (source words, target words) that translate each other."""
+
+    src: list[Piece]
+    tgt: list[Piece]
+    parts: list[tuple[Range, Range]]
 
 
 class AlignProjector:
     """The method `align`.
 
-    src, tgt: BCP-47. rule: how links become a place (`span_rules`). aligner: links (those that came with every pair), eflomal, or auto: links
-    where every pair has some, else eflomal. symmetry, units: of eflomal.
+    src, tgt: BCP-47; the pairs say them, too. rule: weighted, hull, strict, head or gapN. aligner: links (that came with the pairs), eflomal,
+    simalign or attention; "auto": links where every pair has them, else eflomal. symmetry, units, samplers, rounds, seeds: of eflomal (see
+    `Eflomal`); model, layer, matching: of simalign (see `EmbeddingAligner`); engine: whose attention is asked; parallel: a file of further texts
+    (source, tab, target) to learn from.
+    The links of the whole set are held in memory, about 100 bytes a word.
     """
 
     name: ClassVar[str] = "align"
 
     def __init__(
-        self, src: str = "", tgt: str = "", rule: str = DEFAULT_RULE, aligner: str = "auto", symmetry: Symmetry = "grow-diag-final-and",
+        self,
+        src: str = "",
+        tgt: str = "",
+        rule: str = DEFAULT_RULE,
+        aligner: str = "auto",
+        symmetry: Symmetry = "grow-diag-final-and",
         units: str = "auto",
-    ) -> None:  # fmt: skip
+        samplers: int = 3,
+        rounds: float = 1.0,
+        seeds: bool = True,
+        model: str = "",
+        layer: int = 8,
+        matching: str = "itermax",
+        parallel: str = "",
+        engine: Attending | None = None,
+    ) -> None:
         check_rule(rule)
         if aligner not in ALIGNERS:
-            raise UnknownName("aligner of align", aligner, ALIGNERS)
-        self._rule, self._aligner, self._options = rule, aligner, {"symmetry": symmetry, "units": units}
-        self._learned: dict[str, tuple[Parallel, Links]] = {}
-        self._association: Association | None = None
+            raise UnknownName("aligner", aligner, ALIGNERS)
+        self._rule, self._wanted, self._engine = rule, aligner, engine
+        self._statistical: dict[str, Any] = {
+            "symmetry": symmetry,
+            "units": units,
+            "samplers": samplers,
+            "rounds": rounds,
+            "seeds": seeds,
+        }
+        self._embedding: dict[str, Any] = {"model": model, "layer": layer, "matching": matching}
+        self._more = read_parallel(parallel, "align") if parallel else []
+        # An aligner that cannot be had says so before any work.
+        self._aligner: Aligner | None = self._made(aligner) if aligner not in ("auto", "links") else None
+        self._held: dict[tuple[str, str], Links] = {}
+        self._association = Association([])
+        self._ratio = 1.0
         self._used = ""
 
     @property
     def deterministic(self) -> bool:
-        """Links are what they are; eflomal draws at random. Known for `auto` when the set was seen."""
-        return self._aligner == "links" or self._used == "given"
-
-    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Name, rule, aligner and its options."""
-        made: dict[str, Any] = {"name": self.name, "rule": self._rule, "aligner": self._aligner, "version": 1}
-        if self._aligner == "eflomal" or (self._aligner == "auto" and importlib.util.find_spec("eflomal")):
-            made |= {f"eflomal.{key}": value for key, value in self._eflomal().fingerprint().items()}
-        return made
+        """Links that came with the pairs are what they are, and so are an encoder's; eflomal draws at random. `auto` knows after `fit`."""
+        return self._wanted not in ("auto", "eflomal") or self._used == "given"
 
     def facts(self) -> dict[str, Any]:
         """What the links came from."""
         return {"links": self._used}
 
-    def _eflomal(self) -> Any:
-        from dsbuild.project.eflomal import Eflomal
-
-        return Eflomal(**self._options)  # type: ignore[arg-type]
+    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
+        """Rule, aligner and their options."""
+        made = self._aligner
+        if made is None and self._wanted == "auto" and importlib.util.find_spec("eflomal"):
+            made = self._made("eflomal")
+        options: Mapping[str, Any] = made.fingerprint() if made else self._statistical
+        return {
+            "name": self.name, "version": 1, "rule": self._rule, "aligner": self._wanted, "n_parallel": len(self._more),
+            **{f"aligner.{key}": value for key, value in options.items()},
+        }  # fmt: skip
 
     def fit(self, pairs: Sequence[Parallel]) -> None:
-        """Align the whole set, and count which words go together in it."""
+        """Align the whole set and count what its words say of each other."""
         held = [pair for pair in pairs if pair.target.strip()]
-        units = [units_of(pair) for pair in held]
-        given = all(pair.links is not None for pair in held)
-        if self._aligner == "links" and not given:
+        n_src = sum(len(pair.source.text) for pair in held)
+        self._ratio = sum(len(pair.target) for pair in held) / n_src if n_src else 1.0
+        self._held = {}
+        if not held:
+            return
+        if self._wanted == "links" and (missing := next((pair for pair in held if pair.links is None), None)):
             raise RecipeError(
-                "align: align.aligner=links, and the pairs came without links; give a file of them: --alignments FILE"
+                f"align: align.aligner=links, and row {missing.source.id[:40]!r} came without links; give a file of them: --alignments FILE"
             )
-        if given and self._aligner != "eflomal":
-            self._used = "given"
-            links: list[Links] = [
-                on_units(pair.links, *both) for pair, both in zip(held, units, strict=True) if pair.links is not None
+        cuts = [self._cut(pair) for pair in held]
+        for pair, links in zip(held, self._aligned(held, cuts), strict=True):
+            self._held[pair.source.text, pair.target] = links
+        self._association = Association(
+            [
+                (keys(pair.source.text, one.src), keys(pair.target, one.tgt), self._held[pair.source.text, pair.target])
+                for pair, one in zip(held, cuts, strict=True)
             ]
-        else:
-            self._used = "eflomal"
-            links = self._aligned(held, units)
-        self._learned = {pair.source.id: (pair, one) for pair, one in zip(held, links, strict=True)}
-        if self._rule == "weighted":
-            keyed = [
-                (span_model.keys(pair.source.text, src), span_model.keys(pair.target, tgt), one)
-                for pair, (src, tgt), one in zip(held, units, links, strict=True)
-            ]
-            self._association = Association(keyed)
-
-    def _aligned(self, pairs: Sequence[Parallel], units: Sequence[tuple[list[Piece], list[Piece]]]) -> list[Links]:
-        """eflomal's links; a pair with segments is aligned part by part."""
-        parts = [
-            (number, part)
-            for number, (pair, both) in enumerate(zip(pairs, units, strict=True))
-            for part in _parts(pair, *both)
-            if part[0] < part[1] and part[2] < part[3]
-        ]
-        if not parts:
-            return [{} for _ in pairs]
-        texts = [
-            Bitext(pairs[number].source.text, units[number][0][a:b], pairs[number].target, units[number][1][c:d])
-            for number, (a, b, c, d) in parts
-        ]
-        made = self._eflomal()
-        found: list[dict[Link, float]] = [{} for _ in pairs]
-        for (number, (a, _, c, _)), links in zip(
-            parts, made.align(texts, pairs[0].source.lang, pairs[0].tgt_lang), strict=True
-        ):
-            found[number].update({(a + i, c + j): score for (i, j), score in links.items()})
-        made.close()
-        return list(found)
+        )
 
     def project(self, pairs: Sequence[Parallel]) -> Iterator[list[Projected]]:
-        """See `Projector`; pairs that `fit` did not see are learned from now, all together."""
-        if any(self._learned.get(pair.source.id, (None,))[0] != pair for pair in pairs):
-            self.fit(pairs)
+        """See `Projector`. Pairs that `fit` did not see are aligned with what it learned."""
+        unseen = [pair for pair in pairs if pair.target.strip() and (pair.source.text, pair.target) not in self._held]
+        if unseen:
+            cuts = [self._cut(pair) for pair in unseen]
+            for pair, links in zip(unseen, self._aligned(unseen, cuts), strict=True):
+                self._held[pair.source.text, pair.target] = links
         for pair in pairs:
-            src, tgt = units_of(pair)
-            links = self._learned[pair.source.id][1] if pair.source.id in self._learned else {}
-            texts = None
-            if self._rule == "weighted" and self._association is not None and src and tgt:
-                texts = span_model.texts(pair.source.text, src, pair.target, tgt, links, self._association)
-            yield [self._one(pair, span, src, tgt, links, texts) for span in pair.source.spans]
-
-    def _one(
-        self, pair: Parallel, span: Span, src: Sequence[Piece], tgt: Sequence[Piece], links: Links, texts: span_model.Texts | None
-    ) -> Projected:  # fmt: skip
-        inside = units_in(span.pieces, src)
-        if not inside or not tgt:
-            return Projected(span.span_id, (), None, self.name, "rejected", "no_words")
-        if texts is not None:
-            return self._weighed(pair, span, inside, tgt, texts)
-        linked: dict[int, float] = {}
-        for (i, j), score in links.items():
-            if i in inside:
-                linked[j] = linked.get(j, 0.0) + score
-        if not linked:
-            return Projected(span.span_id, (), None, self.name, "null", "no_links")
-        found = choose(self._rule, linked)
-        piece = tidy(pair.target, (tgt[found[0]][0], tgt[found[1] - 1][1])) if found else None
-        if found is None or piece is None:
-            return Projected(
-                span.span_id, (), None, self.name, "rejected", "not_contiguous" if found is None else "no_words"
-            )
-        covered = sum(any((i, j) in links for j in range(*found)) for i in inside) / len(inside)
-        held = sum(score for j, score in linked.items() if found[0] <= j < found[1]) / sum(linked.values())
-        return Projected(span.span_id, (piece,), round(covered * held, 6), self.name)
-
-    def _weighed(
-        self, pair: Parallel, span: Span, inside: Sequence[int], tgt: Sequence[Piece], texts: span_model.Texts
-    ) -> Projected:
-        low, high = _window(pair, span, tgt)
-        options = [
-            (tidy(pair.target, (tgt[one[0]][0], tgt[one[1] - 1][1])) if one else None, chance)
-            for one, chance in span_model.posterior(texts, inside, low, high)[: 2 * _SHOWN]
-        ]
-        piece, chance = options[0]
-        shown = tuple(Candidate((one,), round(other, 6)) for one, other in options[1:] if one is not None)[:_SHOWN]
-        if piece is None:
-            return Projected(span.span_id, (), round(chance, 6), self.name, "null", "no_counterpart", shown)
-        return Projected(span.span_id, (piece,), round(chance, 6), self.name, candidates=shown)
+            yield self._answers(pair)
 
     def close(self) -> None:
-        """Forget the set."""
-        self._learned, self._association = {}, None
+        """Free the aligner's model and forget the set."""
+        if self._aligner is not None:
+            self._aligner.close()
+        self._held = {}
+
+    def _made(self, name: str) -> Aligner:
+        made: Aligner
+        if name == "eflomal":
+            from dsbuild.project.eflomal import Eflomal
+
+            made = Eflomal(**self._statistical)
+        elif name == "simalign":
+            from dsbuild.project.simalign import EmbeddingAligner
+
+            made = EmbeddingAligner(**self._embedding)
+        else:
+            from dsbuild.project.engine_attention import AttentionAligner
+
+            if self._engine is None or not hasattr(self._engine, "attend"):
+                raise RecipeError(
+                    "align: the aligner attention needs an engine that shows its attention: --set engine.name=…"
+                )
+            made = AttentionAligner(self._engine)
+        made.fingerprint()
+        return made
+
+    def _cut(self, pair: Parallel) -> _Pair:
+        if pair.links is not None and not pair.segments:
+            # Links that came with a pair know best what belongs together.
+            src, tgt = units_of(pair)
+            return _Pair(src, tgt, [((0, len(src)), (0, len(tgt)))])
+        return _Pair(*cut(pair, self._ratio))
+
+    def _aligned(self, pairs: Sequence[Parallel], cuts: Sequence[_Pair]) -> list[Links]:
+        """The links of each pair, between its words."""
+        if self._wanted == "links" or (self._wanted == "auto" and all(pair.links is not None for pair in pairs)):
+            self._used = "given"
+            return [
+                on_units(pair.links, one.src, one.tgt) if pair.links is not None else {}
+                for pair, one in zip(pairs, cuts, strict=True)
+            ]
+        if self._aligner is None:
+            self._aligner = self._made("eflomal")
+        self._used = self._aligner.name
+        found: list[dict[Link, float]] = [{} for _ in pairs]
+        places = [
+            (number, part)
+            for number, one in enumerate(cuts)
+            for part in one.parts
+            if part[0][1] > part[0][0] and part[1][1] > part[1][0]
+        ]
+
+        def languages(place: tuple[int, Any]) -> tuple[str, str]:
+            return pairs[place[0]].source.lang, pairs[place[0]].tgt_lang
+
+        for (src, tgt), group in groupby(sorted(places, key=languages), key=languages):
+            asked = list(group)
+            bitexts = [
+                Bitext(pairs[number].source.text, cuts[number].src[a:b], pairs[number].target, cuts[number].tgt[c:d])
+                for number, ((a, b), (c, d)) in asked
+            ]
+            more = [Bitext(one, word_spans(one, src), two, word_spans(two, tgt)) for one, two in self._more]
+            answers = self._aligner.align(bitexts, src, tgt, more)
+            for (number, ((a, _), (c, _))), links in zip(asked, answers, strict=True):
+                found[number].update({(a + i, c + j): score for (i, j), score in links.items()})
+        return list(found)
+
+    def _answers(self, pair: Parallel) -> list[Projected]:
+        if not pair.target.strip():
+            return [self._said(span, (), "rejected", "empty_target") for span in pair.source.spans]
+        if not pair.source.spans:
+            return []
+        one = self._cut(pair)
+        links = self._held[pair.source.text, pair.target]
+        if not one.tgt:
+            return [self._said(span, (), "rejected", "empty_target") for span in pair.source.spans]
+        if not links:
+            return [self._said(span, (), "rejected", "not_aligned") for span in pair.source.spans]
+        known = (
+            texts(pair.source.text, one.src, pair.target, one.tgt, links, self._association)
+            if self._rule == "weighted"
+            else None
+        )
+        return [self._one(pair, one, links, known, span) for span in pair.source.spans]
+
+    def _one(self, pair: Parallel, one: _Pair, links: Links, known: Texts | None, span: Span) -> Projected:
+        """A discontinuous span is carried piece by piece; where one of them has no counterpart, the others stand."""
+        said = [self._piece(pair, one, links, known, units_in([piece], one.src)) for piece in span.pieces]
+        pieces = merged((piece for answer in said for piece in answer[0]), gap=1)
+        if not pieces:
+            return self._said(
+                span, (), "null" if said[0][3] in ("no_links", "no_counterpart") else "rejected", said[0][3]
+            )
+        score = min(answer[1] for answer in said if answer[0])
+        # Other places are told of a span of one piece only: those of several do not combine.
+        return self._said(span, pieces, "kept", "", round(score, 6), said[0][2] if len(said) == 1 else ())
+
+    def _piece(
+        self, pair: Parallel, one: _Pair, links: Links, known: Texts | None, inside: Sequence[int]
+    ) -> tuple[tuple[Piece, ...], float, tuple[Candidate, ...], str]:
+        """Where one piece of a span stands, how sure, other places, and why nowhere."""
+        if not inside:
+            return (), 0.0, (), "no_words"
+        if known is not None:
+            return self._weighed(pair, one, known, inside)
+        linked: dict[int, float] = {}
+        covered: dict[int, float] = {}
+        for (i, j), score in links.items():
+            if inside[0] <= i <= inside[-1]:
+                linked[j] = linked.get(j, 0.0) + score
+                covered[i] = max(covered.get(i, 0.0), score)
+        if not linked:
+            return (), 0.0, (), "no_links"
+        found = choose(self._rule, linked)
+        piece = None if found is None else _place(pair.target, one.tgt, found)
+        if piece is None:
+            return (), 0.0, (), "not_contiguous"
+        # How much of the span is linked, by how sure links.
+        return (piece,), sum(covered.values()) / len(inside), (), ""
+
+    def _weighed(
+        self, pair: Parallel, one: _Pair, known: Texts, inside: Sequence[int]
+    ) -> tuple[tuple[Piece, ...], float, tuple[Candidate, ...], str]:
+        low, high = _allowed(one, inside)
+        ranked = posterior(known, inside, low, high)
+        best, score = ranked[0]
+        shown = []
+        for found, chance in ranked[: _SHOWN + 1]:
+            if found is not None and (piece := _place(pair.target, one.tgt, found)):
+                shown.append((piece, chance))
+        if best is None or not shown:
+            return (), score, (), "no_counterpart"
+        return (shown[0][0],), score, tuple(Candidate((piece,), round(chance, 6)) for piece, chance in shown[1:]), ""
+
+    def _said(
+        self,
+        span: Span,
+        pieces: tuple[Piece, ...],
+        outcome: Outcome,
+        reason: str,
+        score: float | None = None,
+        candidates: tuple[Candidate, ...] = (),
+    ) -> Projected:
+        return Projected(span.span_id, pieces, score, self.name, outcome, reason, candidates)
 
 
 def units_of(pair: Parallel) -> tuple[list[Piece], list[Piece]]:
@@ -173,22 +295,11 @@ def units_of(pair: Parallel) -> tuple[list[Piece], list[Piece]]:
     return word_spans(pair.source.text, pair.source.lang), word_spans(pair.target, pair.tgt_lang)
 
 
-def _parts(pair: Parallel, src: Sequence[Piece], tgt: Sequence[Piece]) -> list[tuple[int, int, int, int]]:
-    """Ranges of units that translate each other: those of the pair's segments, else the whole pair."""
-    if not pair.segments:
-        return [(0, len(src), 0, len(tgt))]
-    return [(*_units(src, a, b), *_units(tgt, c, d)) for a, b, c, d in pair.segments]
+def _place(text: str, units: Sequence[Piece], found: Range) -> Piece | None:
+    return tidy(text, (units[found[0]][0], units[found[1] - 1][1]))
 
 
-def _units(units: Sequence[Piece], start: int, end: int) -> tuple[int, int]:
-    touched = [number for number, (low, high) in enumerate(units) if low < end and start < high]
-    return (touched[0], touched[-1] + 1) if touched else (0, 0)
-
-
-def _window(pair: Parallel, span: Span, tgt: Sequence[Piece]) -> tuple[int, int]:
-    """The target units of the segments that the span lies in; all where no segments are known."""
-    mine = [one for one in pair.segments if any(one[0] < end and start < one[1] for start, end in span.pieces)]
-    if not mine:
-        return 0, len(tgt)
-    low, high = _units(tgt, min(one[2] for one in mine), max(one[3] for one in mine))
-    return (low, high) if high > low else (0, len(tgt))
+def _allowed(one: _Pair, inside: Sequence[int]) -> Range:
+    """The target words of the parts that a span lies in; all of them where those are none."""
+    touched = [tgt for src, tgt in one.parts if src[0] <= inside[-1] and inside[0] < src[1] and tgt[1] > tgt[0]]
+    return (min(tgt[0] for tgt in touched), max(tgt[1] for tgt in touched)) if touched else (0, len(one.tgt))
