@@ -24,7 +24,13 @@ from dsbuild.stage import UNIT_ROWS, Result, Shard, Workspace
 
 RELEASE = "release"
 IDS = {"corpus": "doc_id", "queries": "query_id", "documents": "doc_id", "pairs": "pair_id", "labelled": "id"}
-FIELDS = {"corpus": ("title", "text"), "queries": ("text",), "documents": ("text",), "pairs": ("text_a", "text_b"), "labelled": ("text",)}
+FIELDS = {
+    "corpus": ("title", "text"),
+    "queries": ("text",),
+    "documents": ("text",),
+    "pairs": ("text_a", "text_b"),
+    "labelled": ("text",),
+}
 LANGS = {"pairs": LANG_COLUMNS["pairs"]}
 _UNKNOWN = "und"
 

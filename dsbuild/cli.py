@@ -255,7 +255,11 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str, typer.Argument(metavar="engines|sources|filters|retrievers|rules|methods|labelled|recipes|languages", help="What to list.")
+        str,
+        typer.Argument(
+            metavar="engines|sources|filters|retrievers|rules|views|methods|labelled|recipes|languages",
+            help="What to list.",
+        ),
     ],
     output: OutputFormat = Format.text,
 ) -> None:

@@ -44,13 +44,19 @@ def evaluate_negatives(
     ] = None,
     judge_budget: Annotated[
         Optional[int],
-        typer.Option("--judge-budget", metavar="N", min=10, help="Draw a stratified sample of so many mined negatives for a judge."),
+        typer.Option(
+            "--judge-budget",
+            metavar="N",
+            min=10,
+            help="Draw a stratified sample of so many mined negatives for a judge.",
+        ),
     ] = None,
     judge_out: Annotated[
         Optional[Path], typer.Option("--judge-out", metavar="FILE", help="Where the sample is written, as JSON lines.")
     ] = None,
     judged: Annotated[
-        Optional[Path], typer.Option("--judged", metavar="FILE", help="The sample with the judge's answers: relevant true or false.")
+        Optional[Path],
+        typer.Option("--judged", metavar="FILE", help="The sample with the judge's answers: relevant true or false."),
     ] = None,
     depth: Depth = None,
     seed: Seed = None,
@@ -83,7 +89,9 @@ def evaluate_negatives(
         "mine.draws": draws,
     }
     if bool(judge_budget) != bool(judge_out or judged):
-        raise RecipeError("--judge-budget goes with --judge-out FILE, which is written, or --judged FILE, which holds the answers")
+        raise RecipeError(
+            "--judge-budget goes with --judge-out FILE, which is written, or --judged FILE, which holds the answers"
+        )
     sampling = measured.Sampling(judge_budget, judge_out, judged) if judge_budget else None
     made: Any = build.compose(recipe, given, settings or [], kind="mine")
     reporter = console.reporter(sys.stderr)
@@ -104,10 +112,12 @@ def evaluate_retrieval(
         typer.Option("--retriever", metavar="bm25,lsa", help="First stages, comma-separated [default: bm25,lsa]."),
     ] = None,
     langs: Annotated[
-        Optional[str], typer.Option("--langs", metavar="hi,es", help="Languages [default: all]; the source's is always there.")
+        Optional[str],
+        typer.Option("--langs", metavar="hi,es", help="Languages [default: all]; the source's is always there."),
     ] = None,
     k: Annotated[
-        Optional[int], typer.Option("--k", metavar="K", min=1, help="Ranks that nDCG, MRR and recall look at [default: 10].")
+        Optional[int],
+        typer.Option("--k", metavar="K", min=1, help="Ranks that nDCG, MRR and recall look at [default: 10]."),
     ] = None,
     depth: Annotated[
         Optional[int],
@@ -134,7 +144,15 @@ def evaluate_retrieval(
     from dsbuild.builders import evaluated
 
     recipe = evaluated.recipe_of(
-        src, retriever=retriever, depth=depth, langs=langs, k=k, seed=seed, lang=lang, limit=limit, settings=settings or []
+        src,
+        retriever=retriever,
+        depth=depth,
+        langs=langs,
+        k=k,
+        seed=seed,
+        lang=lang,
+        limit=limit,
+        settings=settings or [],
     )
     reporter = console.reporter(sys.stderr)
     with reporter:
@@ -150,17 +168,27 @@ def evaluate_retrieval(
 def evaluate_projection(
     gold: Annotated[
         list[str],
-        typer.Option("--gold", metavar="[LANG=]KIND:FILE", help="Target texts with the right labels; again for each language."),
+        typer.Option(
+            "--gold", metavar="[LANG=]KIND:FILE", help="Target texts with the right labels; again for each language."
+        ),
     ],
     pred: Annotated[
-        str, typer.Option("--pred", metavar="DIR|KIND:FILE", help="A release of dsbuild project, or a file of the same texts.")
+        str,
+        typer.Option(
+            "--pred", metavar="DIR|KIND:FILE", help="A release of dsbuild project, or a file of the same texts."
+        ),
     ],
     match: Annotated[
         str,
-        typer.Option("--match", metavar="id|place", help="Whether one id is one span [default: id for squad and xquad, else place]."),
+        typer.Option(
+            "--match",
+            metavar="id|place",
+            help="Whether one id is one span [default: id for squad and xquad, else place].",
+        ),
     ] = "auto",
     option: Annotated[
-        Optional[list[str]], typer.Option("--option", metavar="NAME=VALUE", help="An option of the kind, such as scheme=bioes.")
+        Optional[list[str]],
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the kind, such as scheme=bioes."),
     ] = None,
     plot: Annotated[
         Optional[Path], typer.Option("--plot", metavar="FILE", help="Write the coverage-precision curve there, as SVG.")
@@ -181,3 +209,26 @@ def evaluate_projection(
     for note in found["notes"]:
         typer.echo(f"note: {note}", err=True)
     print_found(output, found, lambda: projection_console.print_judged(found))
+
+
+@evaluate.command("alignment")
+def evaluate_alignment(
+    gold: Annotated[
+        Path,
+        typer.Option("--gold", metavar="FILE", help="Links by hand, a line for each pair: `i-j` sure, `ipj` possible."),
+    ],
+    pred: Annotated[Path, typer.Option("--pred", metavar="FILE", help="A Pharaoh file: `i-j`, counted from 0.")],
+    first: Annotated[
+        int, typer.Option("--first", metavar="0|1", min=0, max=1, help="From where the gold counts words.")
+    ] = 1,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Measure word links against gold: alignment error rate (AER), precision against possible links, recall of sure ones.
+
+    Example: dsbuild evaluate alignment --gold enfr.gold.gz --pred enfr.links
+    """
+    from dsbuild import projection_console
+    from dsbuild.project.alignment_evaluation import evaluate_files
+
+    found = evaluate_files(gold.expanduser(), pred.expanduser(), first)
+    print_found(output, found, lambda: projection_console.print_alignment(found))

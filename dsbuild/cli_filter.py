@@ -40,7 +40,8 @@ Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, hel
 def filter_(
     src: FilterSource,
     profile: Annotated[
-        str, typer.Option("--profile", metavar="document|sentence|query|pair|triple", help="Kind of text: which filters.")
+        str,
+        typer.Option("--profile", metavar="document|sentence|query|pair|triple", help="Kind of text: which filters."),
     ],
     lang: Lang = None,
     recipe: Annotated[
