@@ -172,8 +172,9 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
     near = near_of(recipe.neardup)
     opened = retrieval_tables(open_tables(recipe.source, digests=store / "digests"))
     licensing.check_opened(opened, recipe.release.license, derived=False)
-    langs = languages_of(opened)
     decide = recipe.mine.decide
+    # A decision also goes to languages that have documents alone: their questions stay the source's (cross-lingual sets).
+    langs = languages_of(opened, of=("queries", "corpus") if decide else ("queries",))
     if decide and decide not in langs:
         raise UnknownName("language of the set (mine.decide)", decide, langs)
     mining = (decide,) if decide else langs
@@ -210,9 +211,9 @@ def retrieval_tables(opened: Opened) -> Opened:
     return replace(opened, tables=tuple(one for one in opened.tables if one.table in RETRIEVAL_TABLES))
 
 
-def languages_of(opened: Opened) -> tuple[str, ...]:
-    """The languages with queries, the source's first; `SourceError` where one has no judgements or no corpus."""
-    langs = sorted({one.lang for one in opened.tables if one.table == "queries"})
+def languages_of(opened: Opened, *, of: tuple[str, ...] = ("queries",)) -> tuple[str, ...]:
+    """The languages that have one of the tables, the source's first; `SourceError` where one has no judgements or no corpus."""
+    langs = sorted({one.lang for one in opened.tables if one.table in of})
     langs.sort(key=lambda lang: lang != opened.facts.lang)
     for lang in langs:
         for table in ("corpus", "qrels"):

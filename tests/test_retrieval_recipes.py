@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -43,6 +44,32 @@ def test_the_translated_recipe_leaves_the_questions_as_they_are(tmp_path: Path) 
     assert found.exit_code == 0, found.output
     assert {"hi-corpus", "en-corpus", "en-queries"} <= set(release.read_manifest(out)["configs"])
     assert "hi-queries" not in release.read_manifest(out)["configs"]
+    mined = tmp_path / "mined"
+    words = [
+        "mine",
+        "--src",
+        str(out),
+        "--retriever",
+        "bm25",
+        "--rule",
+        "naive",
+        "--negatives",
+        "2",
+        "--set",
+        "mine.decide=en",
+    ]
+    found = CliRunner().invoke(app, [*words, "--out", str(mined), "--store", str(tmp_path / "s")])
+    assert found.exit_code == 0, found.output
+    pairs = {
+        lang: {
+            (row["query_id"], row["doc_id"])
+            for path in (mined / f"{lang}-negatives").glob("*.parquet")
+            for row in pq.read_table(path).to_pylist()
+        }
+        for lang in ("en", "hi")
+    }
+    assert pairs["hi"]
+    assert pairs["hi"] == pairs["en"]
 
 
 def test_every_recipe_says_what_it_is() -> None:
