@@ -38,6 +38,15 @@ def print_judged(found: Mapping[str, Any]) -> None:
     console.print(Text(found["rule"], style="dim"))
 
 
+def print_alignment(found: Mapping[str, Any]) -> None:
+    """AER, precision, recall and F1 of word links."""
+    console = new_console()
+    table = new_table("#pairs", "#sure links", "#predicted", "#AER", "#P", "#R", "#F1")
+    scores = ("–" if found[key] is None else f"{found[key]:.4f}" for key in ("aer", "precision", "recall", "f1"))
+    table.add_row(*(number(found[key]) for key in ("pairs", "sure", "predicted")), *scores)
+    console.print(table)
+
+
 def _groups(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "all", found
     for lang, one in found["languages"].items():

@@ -84,7 +84,7 @@ class EmbeddingAligner:
                 import torch  # noqa: F401
                 from transformers import AutoModel, AutoTokenizer
             except ImportError:
-                raise MissingExtra("the aligner simalign", "transformers", "align") from None
+                raise MissingExtra("the aligner simalign", "transformers", "convert") from None
             try:
                 tokenizer = AutoTokenizer.from_pretrained(self._path, local_files_only=True, use_fast=True)
                 model = AutoModel.from_pretrained(self._path, local_files_only=True).eval()
@@ -103,6 +103,7 @@ class EmbeddingAligner:
         import torch
 
         tokenizer, model = self._load()
+        before, after = _frame(tokenizer)
         most = min(_MOST_PIECES, int(getattr(model.config, "max_position_embeddings", _MOST_PIECES + 2)) - 2)
         windows: list[tuple[int, list[int], list[int]]] = []
         for number, words in enumerate(texts):
@@ -114,16 +115,16 @@ class EmbeddingAligner:
         outputs: dict[int, Array] = {}
         for at in range(0, len(order), _BATCH):
             batch = order[at : at + _BATCH]
-            ids = [tokenizer.build_inputs_with_special_tokens(windows[place][1]) for place in batch]
+            ids = [[*before, *windows[place][1], *after] for place in batch]
             longest = max(map(len, ids))
             padding = tokenizer.pad_token_id or 0
             table = torch.tensor([one + [padding] * (longest - len(one)) for one in ids])
             mask = torch.tensor([[1] * len(one) + [0] * (longest - len(one)) for one in ids])
             with torch.inference_mode():
                 layers = model(input_ids=table, attention_mask=mask, output_hidden_states=True).hidden_states
-            before = _leading(tokenizer)
             for row, place in enumerate(batch):
-                outputs[place] = layers[self._layer][row, before : before + len(windows[place][1])].double().numpy()
+                start = len(before)
+                outputs[place] = layers[self._layer][row, start : start + len(windows[place][1])].double().numpy()
         for place, (number, _, owners) in enumerate(windows):
             held.setdefault(number, []).append((outputs[place], owners))
         for number in range(len(texts)):
@@ -146,10 +147,12 @@ def _pieces(tokenizer: Any, words: Sequence[str]) -> tuple[list[int], list[int]]
     return [encoded["input_ids"][place] for place in kept], [owners[place] for place in kept]
 
 
-def _leading(tokenizer: Any) -> int:
-    """How many special tokens stand before a text."""
-    probe = tokenizer.unk_token_id or 0
-    return int(tokenizer.build_inputs_with_special_tokens([probe]).index(probe))
+def _frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens before and after a text."""
+    framed = list(tokenizer("a")["input_ids"])
+    bare = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    at = next((at for at in range(len(framed)) if framed[at : at + len(bare)] == bare), 0)
+    return framed[:at], framed[at + len(bare) :]
 
 
 def _digest(path: str) -> str:
