@@ -1,0 +1,253 @@
+"""`markers`: the engine translates the text with marks around its spans, and the marks say where they are.
+
+Sources: MultiTACRED, EasyProject, LabelPigeon. Sentences are translated one by one; a span is never cut by a sentence's end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from dsbuild import sentences
+from dsbuild.engine import Output, Request, TranslationEngine
+from dsbuild.project.marker_parser import METHOD, Read, read
+from dsbuild.project.markers import PLACEHOLDER, Marked, encode, scheme_named
+from dsbuild.project.projector import Parallel, Projected
+from dsbuild.spans import Labelled, Piece, Span, problems
+
+AUTO = "auto"
+# Beside those of the parser: the text could not be translated, or not with marks; a given translation does not hold the marked one's
+# words, or holds them twice; the span is not sound.
+REASONS = ("no_translation", "not_translated", "target_differs", "ambiguous", "unsound")
+FOUND = 0.5
+_BATCH = 16
+_SHARD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of a source that is translated in one go, and its spans (or pieces of them) with marks."""
+
+    marked: Marked
+    start: int
+    end: int
+
+
+class MarkerProjector:
+    """The method `markers`.
+
+    engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets
+    (a text that holds its characters takes another) or placeholder; auto: the engine's placeholders where it has them, else letters.
+    Where a translation is given, the marked one's words are looked for in it; they must stand there once.
+    """
+
+    name: ClassVar[str] = METHOD
+    deterministic: ClassVar[bool] = True
+    translates: ClassVar[bool] = True
+
+    def __init__(self, engine: TranslationEngine, src: str = "", tgt: str = "", scheme: str = AUTO) -> None:
+        template = engine.capabilities.placeholder
+        if scheme == AUTO:
+            scheme = PLACEHOLDER if template else "letters"
+        self._scheme = scheme_named(scheme, template)
+        self._engine, self._src, self._tgt = engine, src, tgt
+        self._schemes: Counter[str] = Counter()
+        self._repairs: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._n_given = self._n_plain = 0
+
+    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
+        """Scheme and engine."""
+        engine = {f"engine.{name}": value for name, value in self._engine.fingerprint().items()}
+        return {"name": self.name, "version": 1, "scheme": self._scheme.name, **engine}
+
+    def facts(self) -> dict[str, Any]:
+        """How many texts took which scheme, what was repaired, and why spans were rejected."""
+        notes = []
+        if self._n_given:
+            notes.append(
+                f"markers: {self._n_given} texts had a translation; the marked text was translated anew and its words looked for there"
+            )
+        if self._n_plain:
+            notes.append(
+                f"markers: {self._n_plain} sentences were translated without marks, because marks spoiled them"
+            )
+        counted = {"schemes": self._schemes, "repairs": self._repairs, "reasons": self._reasons}
+        return {**{name: dict(sorted(one.items())) for name, one in counted.items()}, "notes": notes}
+
+    def fit(self, pairs: Sequence[Parallel]) -> None:
+        """Marks learn nothing."""
+
+    def translated(self, pairs: Sequence[Parallel]) -> Iterator[tuple[str, list[Projected]]]:
+        """For each pair the translation of its source without marks, "" where the engine gave none, and an answer for each span."""
+        for at in range(0, len(pairs), _SHARD):
+            shard = [pairs[number] for number in range(at, min(at + _SHARD, len(pairs)))]
+            for text, answers in self._made(shard):
+                self._reasons.update(one.reason for one in answers if one.reason)
+                yield text, answers
+
+    def project(self, pairs: Sequence[Parallel]) -> Iterator[list[Projected]]:
+        """See `Projector`: the marked text is translated, and what its marks hold is looked for in the target."""
+        for at in range(0, len(pairs), _SHARD):
+            shard = [pairs[number] for number in range(at, min(at + _SHARD, len(pairs)))]
+            for pair, (text, answers) in zip(shard, self._made(shard), strict=True):
+                self._n_given += 1
+                said = [onto(one, text, pair.target) for one in answers]
+                self._reasons.update(one.reason for one in said if one.reason)
+                yield said
+
+    def close(self) -> None:
+        """The engine belongs to who gave it."""
+
+    def _made(self, pairs: Sequence[Parallel]) -> Iterator[tuple[str, list[Projected]]]:
+        sound = [_sound(pair.source) for pair in pairs]
+        parts = [self._parts(item) for item in sound]
+        asked = [
+            Request(part.marked.text, self._src or pair.source.lang, self._tgt or pair.tgt_lang)
+            for pair, mine in zip(pairs, parts, strict=True)
+            for part in mine
+        ]
+        outputs = iter(self._asked(asked))
+        said = [[_understood(part, next(outputs)) for part in mine] for mine in parts]
+        self._plain(pairs, said, parts)
+        for pair, item, mine, reads in zip(pairs, sound, parts, said, strict=True):
+            if any(one.spoiled for one in reads):
+                yield "", [_refused(span, "no_translation") for span in pair.source.spans]
+                continue
+            text, answers = self._joined(item, mine, reads)
+            yield text, [answers.get(span.span_id) or _refused(span, "unsound") for span in pair.source.spans]
+
+    def _plain(self, pairs: Sequence[Parallel], said: list[list[Read]], parts: Sequence[list[_Part]]) -> None:
+        """Where marks spoiled a text, or nothing came back, the text is translated without marks; its spans stay rejected."""
+        again = [
+            (row, place)
+            for row, reads in enumerate(said)
+            for place, one in enumerate(reads)
+            if one.spoiled and parts[row][place].marked.tags
+        ]
+        asked = [
+            Request(
+                parts[row][place].marked.source, self._src or pairs[row].source.lang, self._tgt or pairs[row].tgt_lang
+            )
+            for row, place in again
+        ]
+        for (row, place), output in zip(again, self._asked(asked), strict=True):
+            if output.finish == "stop" and output.text.strip():
+                self._n_plain += 1
+                said[row][place] = replace(said[row][place], text=output.text, spoiled=False)
+
+    def _asked(self, requests: Sequence[Request]) -> list[Output]:
+        batches = [requests[at : at + _BATCH] for at in range(0, len(requests), _BATCH)]
+        outputs: list[list[Output]] = [[] for _ in batches]
+        for number, made in self._engine.translate_batches(batches):
+            outputs[number] = made
+        return [one for made in outputs for one in made]
+
+    def _parts(self, item: Labelled) -> list[_Part]:
+        made = []
+        for start, end in _stretches(item):
+            inside = []
+            for span in item.spans:
+                pieces = tuple((low - start, high - start) for low, high in span.pieces if start <= low and high <= end)
+                if pieces:
+                    inside.append(Span(span.span_id, span.label, pieces))
+            marked = encode(item.text[start:end], inside, self._scheme)
+            if inside:
+                self._schemes[marked.scheme.name + (" escaped" if marked.escaped else "")] += 1
+            made.append(_Part(marked, start, end))
+        return made
+
+    def _joined(
+        self, item: Labelled, parts: Sequence[_Part], reads: Sequence[Read]
+    ) -> tuple[str, dict[str, Projected]]:
+        """The text of all stretches, what stands between them as it is in the source, and the answers moved to it."""
+        text, at = "", 0
+        by_span: dict[str, list[Projected]] = {}
+        for part, one in zip(parts, reads, strict=True):
+            text += item.text[at : part.start]
+            for answer in one.answers:
+                pieces = tuple((low + len(text), high + len(text)) for low, high in answer.pieces)
+                by_span.setdefault(answer.span_id, []).append(replace(answer, pieces=pieces))
+            self._repairs.update(one.repairs)
+            text += one.text
+            at = part.end
+        return text + item.text[at:], {name: _whole(answers) for name, answers in by_span.items()}
+
+
+def onto(answer: Projected, made: str, target: str) -> Projected:
+    """An answer in the text that the engine made, moved to a given translation: its words must stand there once, and once in what was made.
+
+    >>> onto(Projected("1", ((3, 7),), 1.0, "markers"), "la casa", "Mi casa.").pieces
+    ((3, 7),)
+    """
+    if not answer.pieces or made == target:
+        return answer
+    places = []
+    for start, end in answer.pieces:
+        words = made[start:end]
+        where = _standing(words, target)
+        if len(where) != 1 or len(_standing(words, made)) != 1:
+            reason = "ambiguous" if where else "target_differs"
+            return Projected(answer.span_id, (), None, METHOD, "rejected", reason)
+        places.append((where[0], where[0] + len(words)))
+    places.sort()
+    return replace(answer, pieces=tuple(places), score=FOUND)
+
+
+def _standing(words: str, text: str) -> list[int]:
+    """Where words stand in a text, not inside others."""
+    found, at = [], text.find(words)
+    while at >= 0:
+        end = at + len(words)
+        cut = (at and text[at - 1].isalnum() and words[0].isalnum()) or (
+            text[end : end + 1].isalnum() and words[-1].isalnum()
+        )
+        if not cut:
+            found.append(at)
+        at = text.find(words, at + 1)
+    return found
+
+
+def _understood(part: _Part, output: Output) -> Read:
+    if output.finish == "stop" and output.text.strip():
+        return read(part.marked, output.text)
+    return Read("", tuple(_refused(span, "not_translated") for span in part.marked.spans), spoiled=True)
+
+
+def _whole(answers: Sequence[Projected]) -> Projected:
+    """One answer of those for a span's pieces in several sentences: all must be there."""
+    lost = next((one for one in answers if one.outcome != "kept"), None)
+    if lost or len(answers) == 1:
+        return lost or answers[0]
+    pieces = tuple(sorted(piece for one in answers for piece in one.pieces))
+    return replace(answers[0], pieces=pieces, score=min(one.score or 0.0 for one in answers))
+
+
+def _stretches(item: Labelled) -> list[Piece]:
+    """The sentences of a text, those that a piece of a span reaches across joined."""
+    made: list[Piece] = []
+    pieces = [piece for span in item.spans for piece in span.pieces]
+    wanted = sorted([*sentences.split(item.text, item.lang), *pieces])
+    for start, end in wanted:
+        if made and start < made[-1][1]:
+            made[-1] = (made[-1][0], max(made[-1][1], end))
+        else:
+            made.append((start, end))
+    return made
+
+
+def _sound(item: Labelled) -> Labelled:
+    """The text with the spans that can be marked."""
+    seen: Counter[str] = Counter(span.span_id for span in item.spans)
+    good = tuple(
+        span
+        for span in item.spans
+        if seen[span.span_id] == 1 and not problems(Labelled(item.id, item.text, item.lang, (span,)))
+    )
+    return replace(item, spans=good, relations=())
+
+
+def _refused(span: Span, reason: str) -> Projected:
+    return Projected(span.span_id, (), None, METHOD, "rejected", reason)

@@ -1,0 +1,88 @@
+"""The method `markers` with an engine that translates word by word."""
+
+from dsbuild.engine import Capabilities, Output
+from dsbuild.project.marker_projector import MarkerProjector
+from dsbuild.project.projector import Parallel
+from dsbuild.spans import Labelled, Span
+
+WORDS = {"the": "la", "house": "casa", "likes": "quiere", "a": "una"}
+
+
+class WordByWord:
+    name = "words"
+    capabilities = Capabilities()
+
+    def __init__(self, spoil=lambda text: text):
+        self.spoil, self.asked = spoil, []
+
+    def fingerprint(self):
+        return {"engine": self.name}
+
+    def translate_batches(self, batches):
+        for number, batch in enumerate(batches):
+            self.asked += [request.text for request in batch]
+            yield number, [self._one(self.spoil(request.text)) for request in batch]
+
+    def _one(self, text):
+        if not text:
+            return Output("", "error", error="nothing")
+        return Output(" ".join(WORDS.get(word, word) for word in text.split(" ")))
+
+
+def _pair(text, *places, target=""):
+    spans = tuple(Span(str(number), "X", place) for number, place in enumerate(places))
+    return Parallel(Labelled("r", text, "en", spans), target, "es")
+
+
+def _method(spoil=lambda text: text, **options):
+    return MarkerProjector(WordByWord(spoil), "en", "es", **options)
+
+
+def test_sentences_are_marked_one_by_one_and_joined_as_they_were():
+    method = _method()
+    text = "Ada likes the house.\n\n The house likes Bo."
+    [(made, answers)] = method.translated([_pair(text, ((0, 3),), ((27, 32),), ((39, 41),))])
+    assert made == "Ada quiere la casa.".replace("casa.", "house.") + "\n\n The casa quiere Bo.".replace(
+        "casa", "house"
+    )
+    assert [made[low:high] for one in answers for low, high in one.pieces] == ["Ada", "house", "Bo"]
+    assert method.facts()["schemes"] == {"letters": 2}
+
+
+def test_a_span_across_sentences_keeps_them_together_and_one_of_two_pieces_does_not():
+    method = _method()
+    list(method.translated([_pair("I go. You stay. We run.", ((2, 9),), ((0, 1), (16, 18)))]))
+    assert method._engine.asked == ["<a>I</a> <b>go. You</b> stay.", "<a>We</a> run."]
+
+
+def test_what_marks_spoil_is_translated_without_them():
+    method = _method(lambda text: text.replace("<a>", "<una>"))
+    [(made, answers)] = method.translated([_pair("the house", ((4, 9),))])
+    assert made == "la casa"
+    assert [one.reason for one in answers] == ["debris"]
+    assert "without marks" in method.facts()["notes"][0]
+
+
+def test_a_text_without_a_translation_says_so():
+    method = _method(lambda text: "")
+    assert [
+        (text, [one.reason for one in said]) for text, said in method.translated([_pair("the house", ((4, 9),))])
+    ] == [("", ["no_translation"])]
+
+
+def test_words_are_looked_for_in_a_given_translation():
+    pairs = [
+        _pair("Ada likes Bo", ((0, 3),), target="Bo es amado por Ada."),
+        _pair("Ada likes Bo", ((0, 3),), target="Ada y Ada."),
+        _pair("Ada likes Bo", ((0, 3),), target="Adam."),
+    ]
+    method = _method()
+    said = [one for answers in method.project(pairs) for one in answers]
+    assert [(one.pieces, one.reason) for one in said] == [(((16, 19),), ""), ((), "ambiguous"), ((), "target_differs")]
+    assert said[0].score == 0.5
+    assert "3 texts had a translation" in method.facts()["notes"][0]
+
+
+def test_spans_that_are_not_sound_are_rejected():
+    [(_, answers)] = _method().translated([_pair("the house", ((4, 99),), ((4, 9),))])
+    assert [one.reason for one in answers] == ["unsound", ""]
