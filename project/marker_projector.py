@@ -5,6 +5,7 @@ Sources: MultiTACRED, EasyProject, LabelPigeon. Sentences are translated one by 
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from typing import Any, ClassVar
 from dsbuild import sentences
 from dsbuild.engine import Output, Request, TranslationEngine
 from dsbuild.project.marker_parser import METHOD, Read, read
-from dsbuild.project.markers import PLACEHOLDER, Marked, encode, scheme_named
+from dsbuild.project.marker_probe import Measured, best, probe
+from dsbuild.project.markers import PLACEHOLDER, SCHEMES, Marked, encode, scheme_named
 from dsbuild.project.projector import Parallel, Projected
 from dsbuild.spans import Labelled, Piece, Span, problems
 
@@ -23,6 +25,7 @@ AUTO = "auto"
 REASONS = ("no_translation", "not_translated", "target_differs", "ambiguous", "unsound")
 FOUND = 0.5
 _BATCH = 16
+_SEED = 7
 _SHARD = 256
 
 
@@ -39,7 +42,8 @@ class MarkerProjector:
     """The method `markers`.
 
     engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets
-    (a text that holds its characters takes another) or placeholder; auto: the engine's placeholders where it has them, else letters.
+    (a text that holds its characters takes another) or placeholder; auto: what a probe on `sample` texts
+    finds best (0: no probe, the engine's placeholders where it has them, else letters).
     Where a translation is given, the marked one's words are looked for in it; they must stand there once.
     """
 
@@ -47,11 +51,15 @@ class MarkerProjector:
     deterministic: ClassVar[bool] = True
     translates: ClassVar[bool] = True
 
-    def __init__(self, engine: TranslationEngine, src: str = "", tgt: str = "", scheme: str = AUTO) -> None:
-        template = engine.capabilities.placeholder
-        if scheme == AUTO:
-            scheme = PLACEHOLDER if template else "letters"
-        self._scheme = scheme_named(scheme, template)
+    def __init__(
+        self, engine: TranslationEngine, src: str = "", tgt: str = "", scheme: str = AUTO, sample: int = 40
+    ) -> None:
+        self._template = engine.capabilities.placeholder
+        self._wanted, self._sample = scheme, sample
+        # What `auto` marks with until it has probed, and where there is nothing to probe on.
+        first = PLACEHOLDER if self._template else "letters"
+        self._scheme = scheme_named(first if scheme == AUTO else scheme, self._template)
+        self._probed: dict[str, Measured] = {}
         self._engine, self._src, self._tgt = engine, src, tgt
         self._schemes: Counter[str] = Counter()
         self._repairs: Counter[str] = Counter()
@@ -59,13 +67,19 @@ class MarkerProjector:
         self._n_given = self._n_plain = 0
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Scheme and engine."""
+        """Scheme, size of the probe and engine."""
         engine = {f"engine.{name}": value for name, value in self._engine.fingerprint().items()}
-        return {"name": self.name, "version": 1, "scheme": self._scheme.name, **engine}
+        return {"name": self.name, "version": 1, "scheme": self._wanted, "sample": self._sample, **engine}
 
     def facts(self) -> dict[str, Any]:
         """How many texts took which scheme, what was repaired, and why spans were rejected."""
         notes = []
+        if self._probed:
+            taken = self._probed[self._scheme.name]
+            notes.append(
+                f"markers: scheme {self._scheme.name}: {taken.survival:.0%} of {taken.n_spans} spans came back in a probe, "
+                f"chrF {100 * taken.chrf:.0f} to the plain translation"
+            )
         if self._n_given:
             notes.append(
                 f"markers: {self._n_given} texts had a translation; the marked text was translated anew and its words looked for there"
@@ -75,10 +89,32 @@ class MarkerProjector:
                 f"markers: {self._n_plain} sentences were translated without marks, because marks spoiled them"
             )
         counted = {"schemes": self._schemes, "repairs": self._repairs, "reasons": self._reasons}
-        return {**{name: dict(sorted(one.items())) for name, one in counted.items()}, "notes": notes}
+        probed = {}
+        if self._probed:
+            told = {
+                name: {"survival": round(one.survival, 4), "chrf": round(one.chrf, 4), "n_spans": one.n_spans}
+                for name, one in self._probed.items()
+            }
+            probed = {"probe": told}
+        return {**{name: dict(sorted(one.items())) for name, one in counted.items()}, **probed, "notes": notes}
 
     def fit(self, pairs: Sequence[Parallel]) -> None:
-        """Marks learn nothing."""
+        """Choose the scheme by a probe on a sample of the set, where `auto` was asked for."""
+        if self._wanted != AUTO or not self._sample:
+            return
+        chosen = sorted(random.Random(_SEED).sample(range(len(pairs)), min(self._sample, len(pairs))))
+        texts = []
+        src, tgt = self._src, self._tgt
+        for pair in (pairs[number] for number in chosen):
+            src, tgt = src or pair.source.lang, tgt or pair.tgt_lang
+            stretches = [part.marked for part in self._parts(_sound(pair.source)) if part.marked.spans]
+            texts += [(one.source, one.spans) for one in stretches[:1]]
+        self._schemes.clear()
+        if not texts:
+            return
+        schemes = [*([scheme_named(PLACEHOLDER, self._template)] if self._template else []), *SCHEMES.values()]
+        self._probed = probe(texts, schemes, lambda asked: self._asked([Request(text, src, tgt) for text in asked]))
+        self._scheme = scheme_named(best(self._probed), self._template)
 
     def translated(self, pairs: Sequence[Parallel]) -> Iterator[tuple[str, list[Projected]]]:
         """For each pair the translation of its source without marks, "" where the engine gave none, and an answer for each span."""

@@ -86,3 +86,23 @@ def test_words_are_looked_for_in_a_given_translation():
 def test_spans_that_are_not_sound_are_rejected():
     [(_, answers)] = _method().translated([_pair("the house", ((4, 99),), ((4, 9),))])
     assert [one.reason for one in answers] == ["unsound", ""]
+
+
+def test_a_probe_finds_the_marks_that_the_engine_leaves_alone():
+    pairs = [_pair(f"Ada{number} likes the house", ((0, 4),)) for number in range(5)]
+    method = _method(lambda text: text.replace("<", "").replace("[", "").replace("⟦", ""))
+    method.fit(pairs)
+    facts = method.facts()
+    assert facts["probe"]["letters"]["survival"] == facts["probe"]["square"]["survival"] == 0
+    assert facts["probe"]["braces"] == {"survival": 1.0, "chrf": facts["probe"]["braces"]["chrf"], "n_spans": 5}
+    [(made, answers)] = method.translated(pairs[:1])
+    assert (made, answers[0].pieces) == ("Ada0 quiere la house".replace("house", "casa"), ((0, 4),))
+    assert method.facts()["schemes"] == {"braces": 1}
+    assert "scheme braces: 100% of 5 spans" in facts["notes"][0]
+
+
+def test_a_scheme_that_was_asked_for_is_not_probed():
+    method = _method(scheme="xml")
+    method.fit([_pair("Ada likes", ((0, 3),))])
+    assert "probe" not in method.facts()
+    assert method._engine.asked == []
