@@ -21,7 +21,7 @@ _RECALL = 4.0  # beta squared
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A scheme on the sample. survival, chrf: in [0, 1]; n_spans: how many spans of the sample it could mark."""
+    """A scheme on the sample. survival, chrf: in [0, 1]; n_spans: spans of the sample."""
 
     survival: float
     chrf: float
@@ -40,14 +40,14 @@ def probe(
 ) -> dict[str, Measured]:
     """What each scheme is worth for an engine, by name, in their order.
 
-    A text that takes another scheme is not counted; one not translated is lost.
+    A span whose text has to take another scheme counts as lost to this one, and so does one whose text is not translated.
     """
     plain = translate([text for text, _ in texts])
+    n_spans = sum(len(spans) for _, spans in texts)
     found = {}
     for scheme in schemes:
         marked = [(encode(text, spans, scheme), one) for (text, spans), one in zip(texts, plain, strict=True)]
         fair = [(one, out) for one, out in marked if one.scheme == scheme and out.finish == "stop" and out.text.strip()]
-        n_spans = sum(len(one.spans) for one, _ in fair)
         n_kept, similar = 0, 0.0
         for (one, without), output in zip(fair, translate([one.text for one, _ in fair]), strict=True):
             if output.finish != "stop":

@@ -1,9 +1,15 @@
 """The method `markers` with an engine that translates word by word."""
 
+import shutil
+
+import pytest
+
 from dsbuild.engine import Capabilities, Output
+from dsbuild.errors import EngineError
 from dsbuild.project.marker_projector import MarkerProjector
 from dsbuild.project.projector import Parallel
 from dsbuild.spans import Labelled, Span
+from dsbuild.translate.apertium import ApertiumEngine
 
 WORDS = {"the": "la", "house": "casa", "likes": "quiere", "a": "una"}
 
@@ -106,3 +112,17 @@ def test_a_scheme_that_was_asked_for_is_not_probed():
     method.fit([_pair("Ada likes", ((0, 3),))])
     assert "probe" not in method.facts()
     assert method._engine.asked == []
+
+
+def test_apertium_carries_its_placeholders():
+    if shutil.which("apertium") is None:
+        pytest.skip("apertium is not installed")
+    engine = ApertiumEngine()
+    try:
+        engine.check("en", ["es"])
+    except EngineError:
+        pytest.skip("apertium is not installed with English to Spanish")
+    method = MarkerProjector(engine, "en", "es", scheme="placeholder")
+    [(made, answers)] = method.translated([_pair("The old house is near the river.", ((4, 13),), ((26, 31),))])
+    assert "zqx" not in made
+    assert [made[low:high] for one in answers for low, high in one.pieces] == ["casa vieja", "río"]
