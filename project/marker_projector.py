@@ -172,7 +172,9 @@ class MarkerProjector:
         for (row, place), output in zip(again, self._asked(asked), strict=True):
             if output.finish == "stop" and output.text.strip():
                 self._n_plain += 1
-                said[row][place] = replace(said[row][place], text=output.text, spoiled=False)
+                said[row][place] = replace(
+                    said[row][place], text=_bare(parts[row][place].marked.source, output.text), spoiled=False
+                )
 
     def _asked(self, requests: Sequence[Request]) -> list[Output]:
         batches = [requests[at : at + _BATCH] for at in range(0, len(requests), _BATCH)]
@@ -248,8 +250,13 @@ def _standing(words: str, text: str) -> list[int]:
 
 def _understood(part: _Part, output: Output) -> Read:
     if output.finish == "stop" and output.text.strip():
-        return read(part.marked, output.text)
+        return read(part.marked, _bare(part.marked.source, output.text))
     return Read("", tuple(_refused(span, "not_translated") for span in part.marked.spans), spoiled=True)
+
+
+def _bare(source: str, text: str) -> str:
+    """A translation without white space at its ends, such as a dropped pronoun leaves, unless the source has some."""
+    return text if source != source.strip() else text.strip()
 
 
 def _whole(answers: Sequence[Projected]) -> Projected:

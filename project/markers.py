@@ -113,7 +113,7 @@ def scheme_named(name: str, template: str = "") -> Scheme:
     if name == PLACEHOLDER and template:
         return Scheme(name, template=template)
     if name not in SCHEMES:
-        raise UnknownName("marker scheme", name, SCHEMES)
+        raise UnknownName("marker scheme", name, [*SCHEMES, *([PLACEHOLDER] if template else [])])
     return SCHEMES[name]
 
 

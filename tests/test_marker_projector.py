@@ -69,6 +69,12 @@ def test_what_marks_spoil_is_translated_without_them():
     assert "without marks" in method.facts()["notes"][0]
 
 
+def test_white_space_that_an_engine_leaves_at_the_ends_goes():
+    [(made, answers)] = _method(lambda text: f" {text} ").translated([_pair("Ada likes the house", ((14, 19),))])
+    assert made == "Ada quiere la house"
+    assert answers[0].pieces == ((14, 19),)
+
+
 def test_a_text_without_a_translation_says_so():
     method = _method(lambda text: "")
     assert [
