@@ -64,7 +64,7 @@ def _model(recipe: ProjectRecipe, model: str, src: str, tgt: str) -> Any:
         engine.check(src, [tgt])
         return engine
     if model == "scorer" and recipe.scorer is not None:
-        from dsbuild.translate import SCORERS  # type: ignore[attr-defined, unused-ignore]
+        from dsbuild.translate import SCORERS
 
         return SCORERS.get(recipe.scorer.name)(**recipe.scorer.choice().options)
     return None

@@ -14,3 +14,12 @@ ENGINES = Registry(
         "mini": "dsbuild.translate.mini_engine:MiniEngine",
     },
 )
+
+# Models that score given translations (`dsbuild.scoring`): the section `scorer:` of a recipe.
+SCORERS = Registry(
+    "scorer",
+    {
+        "ctranslate2": "dsbuild.translate.ct2_scorer:CTranslate2Scorer",
+        "mini": "dsbuild.translate.ct2_scorer:MiniScorer",
+    },
+)
