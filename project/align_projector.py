@@ -43,7 +43,7 @@ class _Pair:
 
 
 class AlignProjector:
-    """The method `align`.
+    """Spans carried along word links: those that came with the pairs, or made here.
 
     src, tgt: BCP-47; the pairs say them, too. rule: weighted, hull, strict, head or gapN. aligner: links (that came with the pairs), eflomal,
     simalign or attention; "auto": links where every pair has them, else eflomal. symmetry, units, samplers, rounds, seeds: of eflomal (see

@@ -28,7 +28,7 @@ _ELSEWHERE = 1e-3
 
 
 class CandidateProjector:
-    """The method `candidates`.
+    """Runs of target words ranked by the scores of a translation model, both ways.
 
     scorer: the model that ranks. directions: both (source to target and back), forward, or auto: back where the scorer serves it.
     longest: words of the longest candidate (0: twice those of the span and two more). min_score: in [0, 1], below it a span is low in

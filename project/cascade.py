@@ -47,7 +47,7 @@ class _Found:
 
 
 class CascadeProjector:
-    """The method `auto`.
+    """Votes of links, word association and spelling, span by span, with a calibrated confidence.
 
     src, tgt: BCP-47. target_precision: in (0, 1]; keep what may be promised to reach it. aligner: auto (eflomal if installed), eflomal or
     built-in. calibration: a file made by `calibration.fit`, else the shipped one. parallel: a file of further translations, source, tab,

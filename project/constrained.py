@@ -26,7 +26,7 @@ _OTHER = {"[": "(", "]": ")", "(": "[", ")": "]"}
 
 
 class ConstrainedProjector:
-    """The method `constrained`.
+    """Marks searched in a fixed translation by the scores of a translation model, exactly.
 
     scorer: the model that is asked. marks: opening and closing mark, one character each, with a space between ("[ ]"). exact_words: target
     words up to which every opening is considered; above, those that the marks of the source change (CODEC). margin: in nats, how far

@@ -27,7 +27,7 @@ Range = tuple[int, int]
 
 
 class FuzzyProjector:
-    """The method `fuzzy`.
+    """Spans found again as written or as they sound: strings, numbers, names across scripts.
 
     least: how alike a place must be, in (0, 1]; engine: translates the spans themselves, so that they are looked for as that, too; src, tgt:
     BCP-47, needed with an engine.

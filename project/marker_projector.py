@@ -39,7 +39,7 @@ class _Part:
 
 
 class MarkerProjector:
-    """The method `markers`.
+    """Marks around spans that the engine carries through the translation.
 
     engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets
     (a text that holds its characters takes another) or placeholder; auto: what a probe on `sample` texts
