@@ -36,7 +36,8 @@ class ConstrainedProjector:
     """
 
     name: ClassVar[str] = "constrained"
-    deterministic: ClassVar[bool] = True
+    # A model in int8 rounds by batch: a score may move by some hundredths of a nat.
+    deterministic: ClassVar[bool] = False
 
     def __init__(
         self,

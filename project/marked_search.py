@@ -179,7 +179,7 @@ def _score(queries: Iterable[Query], places: Mapping[int, Sequence[Range]], ask:
     for (query, place), scored in zip(chosen, ask(texts), strict=True):
         query.n_scored += 1
         if math.isfinite(scored.total):
-            # Rounded, so that the rounding of another batch does not decide between equals.
+            # Rounded, so that equals stay equal in floating point.
             query.totals[place] = round(scored.total, 4)
 
 

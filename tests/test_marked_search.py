@@ -6,8 +6,10 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import ctranslate2
 import pytest
 
 from dsbuild.errors import EngineError, RecipeError, UnknownName
@@ -21,6 +23,7 @@ from dsbuild.text import word_spans
 from dsbuild.translate import SCORERS
 from dsbuild.translate.ct2_scorer import located
 from tests.small_set import cli, rows
+from tests.tiny_models import SENTENCES, train_spm, write_nllb
 
 WORDS = {
     "the": "el",
@@ -276,3 +279,22 @@ def test_project_with_the_mini_model(tmp_path: Path, method: str) -> None:
     found = {one["src_text"]: one["tgt_text"] for one in rows(out, "spans/hi-*")}
     assert found["boy"] == "लड़का"
     assert found["garden"].startswith("बगीचे")
+
+
+def test_a_model_folder_scores_without_its_forced_prefix(tmp_path: Path) -> None:
+    folder = write_nllb(tmp_path / "nllb", train_spm(), seed=3, positions=64)
+    with closing(SCORERS.get("ctranslate2")(model=str(folder), device="cpu", compute_type="float32")) as scorer:
+        raw = ctranslate2.Translator(str(folder), device="cpu", compute_type="float32")
+        source, target = SENTENCES[0], SENTENCES[1]
+        (found,) = scorer.score([source], [target], "en", "hi")
+        encoded = scorer._tokenizer.encode(source, "en", "hi")
+        told = raw.score_batch([encoded.tokens], [["hin_Deva", *found.tokens]])[0]
+        assert told.tokens[0] == "hin_Deva"
+        assert found.log_probs == pytest.approx(told.log_probs[1:], abs=1e-4)
+        assert len(found.log_probs) == len(found.tokens) + 1
+        assert all(0 <= start < end <= len(target) for start, end in zip(found.starts, found.ends, strict=True))
+        assert scorer.score(["long " * 100], [target], "en", "hi")[0].total == -math.inf
+        assert scorer.score([source], ["long " * 100], "en", "hi")[0].total == -math.inf
+        assert scorer.score([], [], "en", "hi") == []
+        with pytest.raises(EngineError):
+            scorer.score([source], [target], "en", "de")
