@@ -54,3 +54,10 @@ def test_translate() -> None:
         "whole_over_bare_with_repeats",
     }
     assert all(ratio["median"] > 0 for ratio in found["ratios"].values())
+
+
+def test_constrained() -> None:
+    found = run_bench("constrained.py")
+    assert 0 < found["scored"] <= found["places"]
+    # Another batch rounds otherwise, so of two places that are as good either may be best.
+    assert found["largest_regret_nats"] < 0.1
