@@ -89,8 +89,10 @@ def _grown(found: set[Link], one: set[Link], two: set[Link], how: Symmetry) -> s
         sources.add(link[0])
         targets.add(link[1])
 
-    # The order of the reference implementation: by source, then target, again until nothing is added.
-    queue = sorted(found)
+    # The order of the reference implementation: by source, then target, again until nothing is added. Links with nothing to add around
+    # them, which are most, are passed over.
+    wanting = {(i + down, j + right) for i, j in union - found for down, right in _AROUND}
+    queue = sorted(found & wanting)
     while queue:
         later: list[Link] = []
         for i, j in queue:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from dsbuild.errors import UnknownName
@@ -40,22 +40,27 @@ def default(lang: str) -> Units:
     return "stems" if lang.split("-")[0] in _AGGLUTINATING else "words"
 
 
-def cut(texts: Sequence[Sequence[str]], units: Units) -> list[tuple[list[str], list[int]]]:
-    """For each text, given as words, the forms that are counted and the word that each belongs to. Forms are case folded.
+def forms(counts: Mapping[str, int], units: Units) -> dict[str, tuple[str, ...]]:
+    """What is counted of each word: one form, or its pieces. Forms are case folded. counts: how often each word stands in the set.
 
-    >>> cut([["Straßen", "sind"]], "prefixes")
-    [(['stras', 'sind'], [0, 1])]
+    >>> forms({"Straßen": 1}, "prefixes")
+    {'Straßen': ('stras',)}
     """
-    folded = [[word.casefold() for word in words] for words in texts]
-    if units == "words":
-        return [(words, list(range(len(words)))) for words in folded]
-    if units == "pieces":
-        return _pieces(folded)
     if units not in UNITS:
         raise UnknownName("unit of alignment", units, UNITS)
-    known = {word for words in folded for word in words}
-    form = _stems(known) if units == "stems" else {word: "".join(graphemes(word)[:_PREFIX]) for word in known}
-    return [([form[word] for word in words], list(range(len(words)))) for words in folded]
+    folded = {word: word.casefold() for word in counts}
+    if units == "words":
+        return {word: (form,) for word, form in folded.items()}
+    if units == "prefixes":
+        return {word: ("".join(graphemes(form)[:_PREFIX]),) for word, form in folded.items()}
+    if units == "stems":
+        stems = _stems(set(folded.values()))
+        return {word: (stems[form],) for word, form in folded.items()}
+    total: Counter[str] = Counter()
+    for word, count in counts.items():
+        total[folded[word]] += count
+    pieces = _pieces(total)
+    return {word: pieces[form] for word, form in folded.items()}
 
 
 def _stems(known: set[str]) -> dict[str, str]:
@@ -80,12 +85,11 @@ def _stems(known: set[str]) -> dict[str, str]:
     return found
 
 
-def _pieces(folded: Sequence[Sequence[str]]) -> list[tuple[list[str], list[int]]]:
+def _pieces(counts: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     import sentencepiece
 
-    counts = Counter(word for words in folded for word in words)
     if not counts:
-        return [([], []) for _ in folded]
+        return {}
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(word for word, count in sorted(counts.items()) for _ in range(min(count, 50))),
@@ -93,11 +97,6 @@ def _pieces(folded: Sequence[Sequence[str]]) -> list[tuple[list[str], list[int]]
         model_type="unigram", num_threads=1, minloglevel=2, normalization_rule_name="identity", bos_id=-1, eos_id=-1,
     )  # fmt: skip
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    parts = {word: [part for part in processor.encode(word, out_type=str) if part != "▁"] or [word] for word in counts}
-    return [
-        (
-            [part for word in words for part in parts[word]],
-            [number for number, word in enumerate(words) for _ in parts[word]],
-        )
-        for words in folded
-    ]
+    return {
+        word: tuple(part for part in processor.encode(word, out_type=str) if part != "▁") or (word,) for word in counts
+    }

@@ -28,7 +28,7 @@ from dsbuild.project.matching import links
 from dsbuild.project.projector import Links
 from dsbuild.project.span_model import FEATURES, breaks, posterior, texts, weights
 from dsbuild.project.span_rules import choose, tidy
-from dsbuild.project.word_pieces import cut, default
+from dsbuild.project.word_pieces import default, forms
 from dsbuild.text import word_spans
 from tests.small_set import cli
 
@@ -184,25 +184,33 @@ def test_breaks() -> None:
 
 
 @pytest.mark.parametrize("units", ["words", "stems", "prefixes", "pieces"])
-def test_forms_lead_back_to_their_words(units: str) -> None:
-    words = [["evlerimizde", "evler", "Evlerde"], ["kitaplarda", "kitaplar"], []] + [
-        [f"kök{n}lar", f"kök{n}"] for n in range(8)
+def test_every_word_has_forms(units: str) -> None:
+    words = [
+        "evlerimizde",
+        "evler",
+        "Evlerde",
+        "kitaplarda",
+        "kitaplar",
+        *(f"kök{n}lar" for n in range(8)),
+        *(f"kök{n}" for n in range(8)),
     ]
-    found = cut(words, units)  # type: ignore[arg-type]
-    for given_words, (forms, owners) in zip(words, found, strict=True):
-        assert len(forms) == len(owners)
-        assert sorted(set(owners)) == list(range(len(given_words)))
+    found = forms(dict.fromkeys(words, 3), units)  # type: ignore[arg-type]
+    assert list(found) == words
+    assert all(found.values())
+    assert (max(map(len, found.values())) == 1) == (units != "pieces")
     with pytest.raises(UnknownName, match="stems"):
-        cut(words, "stem")  # type: ignore[arg-type]
+        forms({}, "stem")  # type: ignore[arg-type]
+    assert forms({}, units) == {}  # type: ignore[arg-type]
 
 
 def test_stems_meet_where_words_do_not() -> None:
     words = [
-        [f"{stem}{ending}" for ending in ("", "lar", "da")]
+        f"{stem}{ending}"
         for stem in ("kitap", "defter", "masalar", "okul", "araba", "sokak")
+        for ending in ("", "lar", "da")
     ]
-    forms = [form for one, _ in cut(words, "stems") for form in one]
-    assert forms.count("kitap") == 3
+    found = forms(dict.fromkeys(words, 1), "stems")
+    assert found["kitap"] == found["kitaplar"] == found["kitapda"] == ("kitap",)
     assert default("ta") == "stems"
     assert default("hi") == "words"
 
