@@ -4,7 +4,8 @@
 
 Text: the Indian Parallel Corpora en-hi and Tatoeba en-hi and en-mr from `../shared/data/parallel`, each pair once as far as they go, then again.
 Words are cut before, for both. Bare is `eflomal-align`, which reads two files and writes both directions; dsbuild's side reads the same files,
-runs, reads both directions, makes one of them and gives links of words with scores. Both in a process of their own, by turns. Goal: at most 1.10 of the time.
+runs, reads both directions, makes one of them and gives links of words with scores. Each in a process of its own, by turns.
+Goal: at most 1.10 of the time.
 """
 
 from __future__ import annotations
