@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
@@ -61,6 +62,12 @@ OutputFormat = Annotated[
 Workers = Annotated[Optional[int], typer.Option("--workers", metavar="N", help="Processes [default: one per core].")]
 Executor = Annotated[Placement, typer.Option("--executor", help="Where units run.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A release folder.")]
+Model = Annotated[Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")]
+RecipeFile = Annotated[
+    Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
+]
+RowLimit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 STORE = Path("outputs/.store")
 _INTERRUPTED = 130
@@ -76,16 +83,12 @@ def translate(
             "--engine", metavar="E", help="ctranslate2, apertium, llm, memory or mini [default: ctranslate2]."
         ),
     ] = None,
-    model: Annotated[
-        Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")
-    ] = None,
+    model: Model = None,
     device: Annotated[
         Optional[str], typer.Option("--device", metavar="auto|cpu|cuda:0", help="Where the model runs.")
     ] = None,
     beam: Annotated[Optional[int], typer.Option("--beam", metavar="N", min=1, help="Beam size.")] = None,
-    recipe: Annotated[
-        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
-    ] = None,
+    recipe: RecipeFile = None,
     src_lang: Annotated[
         Optional[str],
         typer.Option("--src-lang", metavar="en", help="Language of the source, where its kind does not fix it."),
@@ -115,7 +118,7 @@ def translate(
     out: Out = None,
     store: StoreDir = STORE,
     settings: Settings = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    dry_run: DryRun = False,
     output: OutputFormat = Format.text,
 ) -> None:
     """Translate a retrieval set: passages, queries and judgements, every row accounted for.
@@ -130,7 +133,7 @@ def translate(
         "glossary": str(glossary) if glossary else None, "parallel": parallel or None, "max_drop": build.share(max_drop) if max_drop else None,
     }  # fmt: skip
     made = build.compose(recipe, given, settings or [])
-    _build(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
+    build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
 
 
 @app.command()
@@ -146,7 +149,9 @@ def run(
     """Run a recipe; what is done already is not done again."""
     from dsbuild.builders import build
 
-    _build(build.compose(recipe, {}, settings or []), out, store, executor.value, workers, dry_run=False, output=output)
+    build_and_print(
+        build.compose(recipe, {}, settings or []), out, store, executor.value, workers, dry_run=False, output=output
+    )
 
 
 @app.command()
@@ -160,12 +165,17 @@ def plan(
     """Say which units would run and why, with rows, bytes and estimated time; runs nothing."""
     from dsbuild.builders import build
 
-    _build(build.compose(recipe, {}, settings or []), out, store, "local", None, dry_run=True, output=output)
+    build_and_print(build.compose(recipe, {}, settings or []), out, store, "local", None, dry_run=True, output=output)
 
 
-def _build(
-    recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, dry_run: bool, output: Format
-) -> None:
+def build_and_print(
+    recipe: Any, out: Path | None, store: Path, executor: str, workers: int | None, *, output: Format, dry_run: bool = False,
+    notes: Sequence[str] = (), more: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+) -> None:  # fmt: skip
+    """Run a recipe of any kind, or with `dry_run` plan it, and print what came of it.
+
+    notes: told before the build's own; more: what is done with the finished build and added to what is printed.
+    """
     from dsbuild import console, filter_console, leakage_console, project_console, prune_console, retrieval_console
     from dsbuild.builders import build
 
@@ -176,18 +186,18 @@ def _build(
     reporter = console.reporter(sys.stderr)
     with reporter:
         result = build.run_build(recipe, out, store, executor, workers, reporter)
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+    tell([*notes, *result.notes])
+    summary = {**result.summary, **(more(result.summary) if more else {})}
     shows: dict[str, Any] = {
-        "translate": lambda: console.print_summary(result.summary, result.samples),
-        "filter": lambda: filter_console.print_filter_summary(result.summary, result.samples),
-        "split": lambda: leakage_console.print_split(result.summary),
-        "contamination": lambda: leakage_console.print_contamination(result.summary),
-        "mine": lambda: retrieval_console.print_mined(result.summary),
-        "prune": lambda: prune_console.print_pruned(result.summary),
-        "project": lambda: project_console.print_projected(result.summary),
+        "translate": lambda: console.print_summary(summary, result.samples),
+        "filter": lambda: filter_console.print_filter_summary(summary, result.samples),
+        "split": lambda: leakage_console.print_split(summary),
+        "contamination": lambda: leakage_console.print_contamination(summary),
+        "mine": lambda: retrieval_console.print_mined(summary),
+        "prune": lambda: prune_console.print_pruned(summary),
+        "project": lambda: project_console.print_projected(summary),
     }
-    print_found(output, result.summary, shows[recipe.build])
+    print_found(output, summary, shows[recipe.build])
 
 
 @app.command()
@@ -338,6 +348,12 @@ def models_convert(
     path = fetching.convert(name, quantization=quantization, revision=revision, models_dir=folder)
     found = {"model": name, "folder": str(path)}
     print_found(output, found, lambda: typer.echo(f"{name}: {path}"))
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Print notes where they do not mix with the result."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def print_found(output: Format, found: Any, show: Any) -> None:

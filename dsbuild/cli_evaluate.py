@@ -8,14 +8,26 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dsbuild.cli import STORE, Executor, Format, OutputFormat, Placement, Settings, StoreDir, Workers, app, print_found
+from dsbuild.cli import (
+    STORE,
+    Executor,
+    Format,
+    OutputFormat,
+    Placement,
+    RecipeFile,
+    Settings,
+    StoreDir,
+    Workers,
+    app,
+    print_found,
+    tell,
+)
 from dsbuild.cli_retrieval import (
     AnySet,
     Depth,
     Lang,
     Limit,
     Negatives,
-    RecipeFile,
     Retrievers,
     RuleName,
     Seed,
@@ -97,8 +109,7 @@ def evaluate_negatives(
     reporter = console.reporter(sys.stderr)
     with reporter:
         found = measured.run_measure(made, store, executor.value, workers, reporter, sampling=sampling)
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
+    tell(found["notes"])
     print_found(output, found, lambda: retrieval_console.print_measured(found))
 
 
@@ -159,8 +170,7 @@ def evaluate_retrieval(
         found = evaluated.evaluate(
             recipe, out=out, store=store, executor=executor.value, workers=workers, reporter=reporter
         )
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
+    tell(found["notes"])
     print_found(output, found, lambda: evaluation_console.print_evaluated(found))
 
 
@@ -206,8 +216,7 @@ def evaluate_projection(
         raise RecipeError(f"--match {match}: say id or place")
     options = {name: value for name, _, value in (one.partition("=") for one in option or ())}
     found = judged_spans.judge_projection(gold, pred, match=match, options=options, plot=plot)  # type: ignore[arg-type]
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
+    tell(found["notes"])
     print_found(output, found, lambda: projection_console.print_judged(found))
 
 

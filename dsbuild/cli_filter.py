@@ -15,10 +15,13 @@ from dsbuild.cli import (
     Out,
     OutputFormat,
     Placement,
+    RecipeFile,
+    RowLimit,
     Settings,
     StoreDir,
     Workers,
     app,
+    build_and_print,
     print_found,
 )
 
@@ -33,7 +36,6 @@ Lang = Annotated[
         "--lang", metavar="auto|CODE", help="Language of the texts (BCP-47; en,hi for pairs), or auto to identify it."
     ),
 ]
-Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
 
 
 @app.command("filter")
@@ -44,13 +46,11 @@ def filter_(
         typer.Option("--profile", metavar="document|sentence|query|pair|triple", help="Kind of text: which filters."),
     ],
     lang: Lang = None,
-    recipe: Annotated[
-        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
-    ] = None,
+    recipe: RecipeFile = None,
     thresholds: Annotated[
         Optional[str], typer.Option("--thresholds", metavar="default|fineweb2|FILE", help="Thresholds by language.")
     ] = None,
-    limit: Limit = None,
+    limit: RowLimit = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
@@ -76,17 +76,13 @@ def filter_(
     }  # fmt: skip
     made = build.compose(recipe, given, settings or [], "filter")
     assert isinstance(made, FilterRecipe)
-    reporter = console.reporter(sys.stderr)
     if dry_run:
+        reporter = console.reporter(sys.stderr)
         with reporter:
             found = dry.dry_run(made, out, store, executor.value, workers, reporter)
         print_found(output, found, lambda: filter_console.print_dry_run(found))
         return
-    with reporter:
-        result = build.run_build(made, out, store, executor.value, workers, reporter)
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
-    print_found(output, result.summary, lambda: filter_console.print_filter_summary(result.summary, result.samples))
+    build_and_print(made, out, store, executor.value, workers, output=output)
 
 
 @app.command()

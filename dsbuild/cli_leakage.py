@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -14,11 +14,13 @@ from dsbuild.cli import (
     Out,
     OutputFormat,
     Placement,
+    RowLimit,
     Settings,
     StoreDir,
     Workers,
     app,
     print_found,
+    tell,
 )
 
 _SOURCES = "A release folder, or what other commands read: jsonl:FILE, tsv:FILE, parquet:DIR, beir:DIR, msmarco-sample, hf:ORG/NAME, …"
@@ -29,7 +31,6 @@ Lang = Annotated[
         "--lang", metavar="CODE", help="Language of the texts (BCP-47; en,hi for pairs), where they do not say it."
     ),
 ]
-Limit = Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
 
 
 @app.command()
@@ -40,7 +41,7 @@ def split(
     test: Annotated[float, typer.Option("--test", metavar="SHARE", help="Share of the rows.")] = 0.05,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Seed of the draw.")] = 0,
     lang: Lang = None,
-    limit: Limit = None,
+    limit: RowLimit = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
@@ -61,7 +62,7 @@ def split(
             src, train=train, dev=dev, test=test, seed=seed, lang=lang, limit=limit, settings=settings or [], out=out, store=store,
             executor=executor.value, workers=workers, reporter=reporter,
         )  # fmt: skip
-    _notes(found)
+    tell(found["notes"])
     print_found(output, found, lambda: leakage_console.print_split(found))
 
 
@@ -81,7 +82,7 @@ def contamination(
         str, typer.Option("--policy", metavar="drop|mask|flag", help="What becomes of contaminated rows.")
     ] = "drop",
     lang: Lang = None,
-    limit: Limit = None,
+    limit: RowLimit = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
@@ -102,10 +103,5 @@ def contamination(
             src, [*against, *(more or [])], policy=policy, lang=lang, limit=limit, settings=settings or [], out=out, store=store,
             executor=executor.value, workers=workers, reporter=reporter,
         )  # fmt: skip
-    _notes(found)
+    tell(found["notes"])
     print_found(output, found, lambda: leakage_console.print_contamination(found))
-
-
-def _notes(found: dict[str, Any]) -> None:
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,16 +10,20 @@ import typer
 
 from dsbuild.cli import (
     STORE,
+    DryRun,
     Executor,
     Format,
+    Model,
     Out,
     OutputFormat,
     Placement,
+    RecipeFile,
+    RowLimit,
     Settings,
     StoreDir,
     Workers,
     app,
-    print_found,
+    build_and_print,
 )
 
 _SOURCES = "A labelled file: conll:, xquad:, squad:, tacred:, multitacred:, xsid:, massive:, spans:, essays: or parquet:, then FILE."
@@ -70,9 +74,7 @@ def project(
             "--engine", metavar="E", help="What translates where no target is given: see dsbuild list engines."
         ),
     ] = None,
-    model: Annotated[
-        Optional[str], typer.Option("--model", metavar="M", help="Model name or folder of the engine.")
-    ] = None,
+    model: Model = None,
     src_lang: Annotated[
         Optional[str],
         typer.Option("--src-lang", metavar="en", help="Language of the source, where its file does not say it."),
@@ -83,23 +85,20 @@ def project(
             "--write", metavar="[LANG=]KIND:FILE", help="Also write the projected rows as such a file. May be repeated."
         ),
     ] = None,
-    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = None,
-    recipe: Annotated[
-        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
-    ] = None,
+    limit: RowLimit = None,
+    recipe: RecipeFile = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
     store: StoreDir = STORE,
     settings: Settings = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    dry_run: DryRun = False,
     output: OutputFormat = Format.text,
 ) -> None:
     """Carry the labels of a set to other languages: every span ends kept, null, low in confidence or rejected with a reason.
 
     Example: dsbuild project --src xquad:en.json --target xquad:hi.json --langs hi --method auto
     """
-    from dsbuild import console, project_console
     from dsbuild.builders import build, labelled_files, projected
 
     given: dict[str, Any] = {
@@ -110,18 +109,12 @@ def project(
         "method": method, "target_precision": target_precision, "engine.name": engine, "engine.model": model,
     }  # fmt: skip
     made: Any = build.compose(recipe, given, settings or [], "project")
-    if dry_run:
-        plan = build.plan_build(made, store)
-        print_found(output, plan, lambda: console.print_plan(plan))
-        return
     wanted = labelled_files.wanted(write or [], made)
-    reporter = console.reporter(sys.stderr)
-    with reporter:
-        found = projected.run_project(made, out, store, executor.value, workers, reporter)
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
-    found["written"] = labelled_files.write_all(Path(found["release"]), wanted)
-    print_found(output, found, lambda: project_console.print_projected(found))
+
+    def written(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {"written": labelled_files.write_all(Path(found["release"]), wanted)}
+
+    build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output, more=written)
 
 
 @app.command()
@@ -156,10 +149,8 @@ def triples(
         Optional[str],
         typer.Option("--lang", metavar="auto|CODE", help="Language of the texts, where the rows do not say it."),
     ] = None,
-    limit: Annotated[Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N rows.")] = None,
-    recipe: Annotated[
-        Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
-    ] = None,
+    limit: RowLimit = None,
+    recipe: RecipeFile = None,
     workers: Workers = None,
     executor: Executor = Placement.local,
     out: Out = None,
@@ -171,7 +162,6 @@ def triples(
 
     Example: dsbuild triples --src jsonl:triples.jsonl --lang en --labelled jsonl:judged.jsonl --target-precision 0.9
     """
-    from dsbuild import console, filter_console
     from dsbuild.builders import build
     from dsbuild.builders import triples as judged
 
@@ -180,10 +170,7 @@ def triples(
     }  # fmt: skip
     made: Any = build.compose(recipe, given, settings or [], "filter")
     made, chosen = judged.with_threshold(made, labelled, label, target_precision)
-    reporter = console.reporter(sys.stderr)
-    with reporter:
-        result = build.run_build(made, out, store, executor.value, workers, reporter)
-    for note in [*chosen["notes"], *result.notes]:
-        typer.echo(f"note: {note}", err=True)
-    summary = {**result.summary, "threshold": chosen["threshold"]}
-    print_found(output, summary, lambda: filter_console.print_filter_summary(summary, result.samples))
+    build_and_print(
+        made, out, store, executor.value, workers, output=output, notes=chosen["notes"],
+        more=lambda found: {"threshold": chosen["threshold"]},
+    )  # fmt: skip

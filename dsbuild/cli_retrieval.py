@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,16 +9,20 @@ import typer
 
 from dsbuild.cli import (
     STORE,
+    DryRun,
     Executor,
     Format,
     Out,
     OutputFormat,
     Placement,
+    RecipeFile,
     Settings,
     StoreDir,
     Workers,
     app,
+    build_and_print,
     print_found,
+    tell,
 )
 
 AnySet = Annotated[
@@ -63,9 +66,6 @@ Lang = Annotated[
 Limit = Annotated[
     Optional[int], typer.Option("--limit", metavar="N", min=1, help="At most N documents; judged ones first.")
 ]
-RecipeFile = Annotated[
-    Optional[Path], typer.Option("--recipe", metavar="FILE", help="Recipe to start from; options go over it.")
-]
 
 
 @app.command()
@@ -85,13 +85,13 @@ def mine(
     out: Out = None,
     store: StoreDir = STORE,
     settings: Settings = None,
+    dry_run: DryRun = False,
     output: OutputFormat = Format.text,
 ) -> None:
     """Mine hard negatives: candidates of several retrievers, chosen by a rule, never a positive or its twin.
 
     Example: dsbuild mine --src beir:DIR --retriever bm25,lsa --rule percpos --set rule.percent=0.95 --negatives 4
     """
-    from dsbuild import console, retrieval_console
     from dsbuild.builders import build, mined
 
     given: dict[str, Any] = {
@@ -106,12 +106,7 @@ def mine(
         "seed": seed,
     }
     made: Any = build.compose(recipe, given, settings or [], kind="mine")
-    reporter = console.reporter(sys.stderr)
-    with reporter:
-        found = mined.run_mine(made, out, store, executor.value, workers, reporter)
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
-    print_found(output, found, lambda: retrieval_console.print_mined(found))
+    build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
 
 
 PruneRule = Annotated[
@@ -150,14 +145,14 @@ def prune(
     out: Out = None,
     store: StoreDir = STORE,
     settings: Settings = None,
+    dry_run: DryRun = False,
     output: OutputFormat = Format.text,
 ) -> None:
     """Prune easy negatives from a collection, with a certificate of how retrievers still rank on it.
 
     Example: dsbuild prune --src beir:DIR --retriever bm25,lsa,ngrams,words --target-tau 0.95 --out DIR2
     """
-    from dsbuild import console, prune_console
-    from dsbuild.builders import build, mined, pruned
+    from dsbuild.builders import build, mined
 
     given: dict[str, Any] = {
         "source.src": mined.as_source(src),
@@ -171,12 +166,7 @@ def prune(
         "seed": seed,
     }
     made: Any = build.compose(recipe, given, settings or [], kind="prune")
-    reporter = console.reporter(sys.stderr)
-    with reporter:
-        found = pruned.run_prune(made, out, store, executor.value, workers, reporter)
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
-    print_found(output, found, lambda: prune_console.print_pruned(found))
+    build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
 
 
 ScoreTable = Annotated[
@@ -274,6 +264,5 @@ def export(
         "n": n, "style": style, "scores": scores, "retriever": retriever, "ids": ids, "prompt": prompt, "model": model,
     }  # fmt: skip
     found = exported.run_export(folder, to, out, selection, given)
-    for note in found["notes"]:
-        typer.echo(f"note: {note}", err=True)
+    tell(found["notes"])
     print_found(output, found, lambda: retrieval_console.print_exported(found))
