@@ -130,6 +130,7 @@ def notes(progress: Progress) -> list[str]:
         f"--limit leaves out {number:,} rows of {table}"
         for record in progress.done.get("limit", ())
         for table, number in record.facts["left_out"].items()
+        if number
     ]
 
 

@@ -88,11 +88,7 @@ class Store:
             return None
         except (ValueError, OSError) as error:
             raise StoreError(f"{self.folder(key) / key}.json: damaged ({error}); delete it and run again") from error
-        record = UnitRecord(
-            raw["key"], raw["descriptor"],
-            {name: [ShardRecord(**shard) for shard in shards] for name, shards in raw["outputs"].items()},
-            ShardRecord(**raw["verdicts"]), Counts(**raw["counts"]), raw["facts"], raw["measured"],
-        )  # fmt: skip
+        record = _record(raw)
         for shard in [record.verdicts, *(shard for shards in record.outputs.values() for shard in shards)]:
             try:
                 size = self.path(key, shard.file).stat().st_size
@@ -114,11 +110,11 @@ class Store:
         verdicts = self._write(key, f"{key}.verdicts.parquet", Shard(pa.Table.from_pylist(result.verdicts, VERDICTS)))
         measured = {**result.measured, "seconds": round(time.perf_counter() - started, 3)}
         record = UnitRecord(key, descriptor, outputs, verdicts, counts, result.facts, measured)
-        files.write_text(
-            self.folder(key) / f"{key}.json", json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
-        )
+        text = json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
+        files.write_text(self.folder(key) / f"{key}.json", text)
         shutil.rmtree(self.folder(key) / f"{key}.work", ignore_errors=True)
-        return record
+        # What a later run reads, in the order in which it reads it: a release must not show which run made a unit.
+        return _record(json.loads(text))
 
     def _write_all(
         self, writers: ThreadPoolExecutor, key: str, name: str, shards: Iterable[Shard]
@@ -141,6 +137,14 @@ class Store:
     def paths(self, record: UnitRecord, output: str) -> list[Path]:
         """The files of one output of a unit."""
         return [self.path(record.key, shard.file) for shard in record.outputs[output]]
+
+
+def _record(raw: Mapping[str, Any]) -> UnitRecord:
+    return UnitRecord(
+        raw["key"], raw["descriptor"],
+        {name: [ShardRecord(**shard) for shard in shards] for name, shards in raw["outputs"].items()},
+        ShardRecord(**raw["verdicts"]), Counts(**raw["counts"]), raw["facts"], raw["measured"],
+    )  # fmt: skip
 
 
 def _suffix(name: str, index: int) -> str:

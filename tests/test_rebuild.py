@@ -157,3 +157,13 @@ def test_a_place_that_cannot_be_written_is_one_line(built: Path, monkeypatch: py
         assert (
             "elsewhere: cannot write: Read-only file system; see that the folder can be written, or name another" in err
         )
+
+
+def test_a_set_with_a_limit_says_the_same_from_the_store(tmp_path: Path) -> None:
+    source, memory = write_set(tmp_path / "set"), write_memory(tmp_path / "memory.tsv")
+    make(tmp_path, source, memory, settings=["source.limit=2"])
+    assert any(
+        "--limit leaves out" in note for note in json.loads((tmp_path / "out/manifest.json").read_text())["notes"]
+    )
+    found = again(tmp_path, tmp_path / "out")
+    assert (found["exact"], found["different"]) == (True, [])
