@@ -25,7 +25,7 @@ GOLD = "opinion targets en-es (SemEval-2016 restaurants, DeepL translation, manu
 
 def rows(cell: projection_cells.Cell, aligner: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of every option, whether it is exact, and the number of its span."""
-    units = CascadeProjector("en", cell.pairs[0].tgt_lang, aligner=aligner).units(cell.pairs)
+    units = CascadeProjector(aligner=aligner).units(cell.pairs)
     evidence = SetEvidence(units)
     features, right, groups = [], [], []
     number = 0

@@ -23,7 +23,7 @@ PROMISES = (0.90, 0.95, 0.97)
 
 def measured(cell: projection_cells.Cell, aligner: str) -> dict[str, Any]:
     """Scores of a cell without a target, then coverage and precision for each promise."""
-    projector = CascadeProjector("en", cell.pairs[0].tgt_lang, aligner=aligner)
+    projector = CascadeProjector(aligner=aligner)
     projector._more = list(cell.more)  # the questions of XQuAD, without a file
     started = time.perf_counter()
     projector.fit(cell.pairs)

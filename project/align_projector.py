@@ -18,7 +18,8 @@ from dsbuild.project.alignment import Link, Symmetry, on_units, units_in
 from dsbuild.project.association import Association
 from dsbuild.project.parallel_text import read_parallel
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
-from dsbuild.project.span_evidence import cut
+from dsbuild.project.span_context import length_ratio
+from dsbuild.project.span_evidence import cut, part_of_target
 from dsbuild.project.span_model import Texts, keys, posterior, texts
 from dsbuild.project.span_rules import DEFAULT_RULE, check_rule, choose, tidy
 from dsbuild.spans import Piece, Span, merged
@@ -45,7 +46,7 @@ class _Pair:
 class AlignProjector:
     """Spans carried along word links: those that came with the pairs, or made here.
 
-    src, tgt: BCP-47; the pairs say them, too. rule: weighted, hull, strict, head or gapN. aligner: links (that came with the pairs), eflomal,
+    rule: weighted, hull, strict, head or gapN. aligner: links (that came with the pairs), eflomal,
     simalign or attention; "auto": links where every pair has them, else eflomal. symmetry, units, samplers, rounds, seeds: of eflomal (see
     `Eflomal`); model, layer, matching: of simalign (see `EmbeddingAligner`); engine: whose attention is asked; parallel: a file of further texts
     (source, tab, target) to learn from.
@@ -56,8 +57,6 @@ class AlignProjector:
 
     def __init__(
         self,
-        src: str = "",
-        tgt: str = "",
         rule: str = DEFAULT_RULE,
         aligner: str = "auto",
         symmetry: Symmetry = "grow-diag-final-and",
@@ -83,7 +82,7 @@ class AlignProjector:
             "seeds": seeds,
         }
         self._embedding: dict[str, Any] = {"model": model, "layer": layer, "matching": matching}
-        self._more = read_parallel(parallel, "align") if parallel else []
+        self._more = read_parallel(parallel, self.name) if parallel else []
         # An aligner that cannot be had says so before any work.
         self._aligner: Aligner | None = self._made(aligner) if aligner not in ("auto", "links") else None
         self._held: dict[tuple[str, str], Links] = {}
@@ -114,8 +113,7 @@ class AlignProjector:
     def fit(self, pairs: Sequence[Parallel]) -> None:
         """Align the whole set and count what its words say of each other."""
         held = [pair for pair in pairs if pair.target.strip()]
-        n_src = sum(len(pair.source.text) for pair in held)
-        self._ratio = sum(len(pair.target) for pair in held) / n_src if n_src else 1.0
+        self._ratio = length_ratio(held)
         self._held = {}
         if not held:
             return
@@ -267,7 +265,7 @@ class AlignProjector:
     def _weighed(
         self, pair: Parallel, one: _Pair, known: Texts, inside: Sequence[int]
     ) -> tuple[tuple[Piece, ...], float, tuple[Candidate, ...], str]:
-        low, high = _allowed(one, inside)
+        low, high = part_of_target(one.parts, inside, len(one.tgt))
         ranked = posterior(known, inside, low, high)
         best, score = ranked[0]
         shown = []
@@ -297,9 +295,3 @@ def units_of(pair: Parallel) -> tuple[list[Piece], list[Piece]]:
 
 def _place(text: str, units: Sequence[Piece], found: Range) -> Piece | None:
     return tidy(text, (units[found[0]][0], units[found[1] - 1][1]))
-
-
-def _allowed(one: _Pair, inside: Sequence[int]) -> Range:
-    """The target words of the parts that a span lies in; all of them where those are none."""
-    touched = [tgt for src, tgt in one.parts if src[0] <= inside[-1] and inside[0] < src[1] and tgt[1] > tgt[0]]
-    return (min(tgt[0] for tgt in touched), max(tgt[1] for tgt in touched)) if touched else (0, len(one.tgt))

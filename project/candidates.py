@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from dsbuild.errors import EngineError, RecipeError, UnknownName
-from dsbuild.project.projector import Candidate, Parallel, Projected
-from dsbuild.project.span_context import Context, contexts, length_ratio
+from dsbuild.errors import EngineError, UnknownName
+from dsbuild.project.projector import Candidate, Parallel, Projected, check_numbers
+from dsbuild.project.span_context import Context, length_ratio, span_contexts
 from dsbuild.project.span_rules import tidy
 from dsbuild.scoring import Scored, TranslationScorer
 from dsbuild.spans import Piece, Span, merged
@@ -51,9 +51,7 @@ class CandidateProjector:
     ) -> None:
         if directions not in DIRECTIONS:
             raise UnknownName("direction", directions, DIRECTIONS)
-        for option, value, least in (("longest", longest, 0), ("min_score", min_score, 0), ("pairs", pairs, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise RecipeError(f"candidates.{option}: {value!r} must be a number of at least {least}")
+        check_numbers(self.name, {"longest": (longest, 0), "min_score": (min_score, 0), "pairs": (pairs, 1)})
         self._scorer, self._directions, self._longest = scorer, directions, int(longest)
         self._min_score, self._pairs = min_score, int(pairs)
         self._ratio = 1.0
@@ -81,7 +79,7 @@ class CandidateProjector:
         """See `Projector`. A discontinuous span is carried piece by piece."""
         for first in range(0, len(pairs), self._pairs):
             some = pairs[first : first + self._pairs]
-            held = [self._contexts(pair) for pair in some]
+            held = [span_contexts(pair, self._ratio) for pair in some]
             wanted: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
             for pair, found in zip(some, held, strict=True):
                 texts = wanted.setdefault((pair.source.lang, pair.tgt_lang), {})
@@ -96,15 +94,6 @@ class CandidateProjector:
     def close(self) -> None:
         """Free the scorer's model."""
         self._scorer.close()
-
-    def _contexts(self, pair: Parallel) -> dict[str, list[Context]]:
-        spans = pair.source.spans if pair.target.strip() else ()
-        asked = [(span.span_id, piece) for span in spans for piece in span.pieces]
-        found: dict[str, list[Context]] = {span.span_id: [] for span in pair.source.spans}
-        for (span_id, _), one in zip(asked, contexts(pair, [piece for _, piece in asked], self._ratio), strict=True):
-            if one is not None:
-                found[span_id].append(one)
-        return found
 
     def _places(self, one: Context) -> list[Piece]:
         """Every run of words that is no longer than a candidate may be, in the part of the target."""

@@ -12,19 +12,19 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.project.aligner import Bitext
 from dsbuild.project.alignment import Link, Symmetry, on_units, symmetrise
 from dsbuild.project.calibration import Calibration, load, threshold
 from dsbuild.project.lexical_aligner import LexicalAligner
+from dsbuild.project.parallel_text import read_parallel
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
 from dsbuild.project.span_evidence import FEATURES, Option, Range, SetEvidence, Unit, cut
+from dsbuild.project.span_model import keys
 from dsbuild.project.span_rules import tidy
 from dsbuild.spans import Piece, Span
 from dsbuild.text import word_spans
@@ -49,7 +49,7 @@ class _Found:
 class CascadeProjector:
     """Votes of links, word association and spelling, span by span, with a calibrated confidence.
 
-    src, tgt: BCP-47. target_precision: in (0, 1]; keep what may be promised to reach it. aligner: auto (eflomal if installed), eflomal or
+    target_precision: in (0, 1]; keep what may be promised to reach it. aligner: auto (eflomal if installed), eflomal or
     built-in. calibration: a file made by `calibration.fit`, else the shipped one. parallel: a file of further translations, source, tab,
     target in each line, that the aligner may learn from.
     """
@@ -58,7 +58,7 @@ class CascadeProjector:
     deterministic: ClassVar[bool] = False
 
     def __init__(
-        self, src: str = "", tgt: str = "", target_precision: float | None = None, aligner: str = "auto", calibration: str = "", parallel: str = ""
+        self, target_precision: float | None = None, aligner: str = "auto", calibration: str = "", parallel: str = ""
     ) -> None:  # fmt: skip
         if aligner not in ALIGNERS:
             raise UnknownName("aligner of auto", aligner, ALIGNERS)
@@ -66,9 +66,9 @@ class CascadeProjector:
             raise RecipeError(f"auto: target_precision {target_precision:g} is not in (0, 1]")
         if aligner == "auto":
             aligner = "eflomal" if importlib.util.find_spec("eflomal") else "built-in"
-        self._aligner, self._target, self._tgt, self._src = aligner, target_precision, tgt, src
+        self._aligner, self._target = aligner, target_precision
         self._file = calibration
-        self._more = _parallel(parallel) if parallel else []
+        self._more = read_parallel(parallel, self.name) if parallel else []
         self._answers: dict[tuple[str, str, str], list[Projected]] = {}
         self._facts: dict[str, Any] = {}
         self._units: list[Unit] = []
@@ -155,10 +155,8 @@ class CascadeProjector:
         units = []
         for pair in pairs:
             src, tgt, parts = cut(pair, max(1, target) / max(1, source))
-            units.append(
-                Unit(pair, src, tgt, _keys(pair.source.text, src), _keys(pair.target, tgt), parts, {}, lexical)
-            )
-        more = [(_keys(source, word_spans(source)), _keys(target, word_spans(target))) for source, target in self._more]
+            units.append(Unit(pair, src, tgt, keys(pair.source.text, src), keys(pair.target, tgt), parts, {}, lexical))
+        more = [(keys(source, word_spans(source)), keys(target, word_spans(target))) for source, target in self._more]
         lexical.fit(
             [(unit.src_keys[a:b], unit.tgt_keys[c:d]) for unit in units for (a, b), (c, d) in unit.parts] + more
         )
@@ -280,25 +278,5 @@ def _pieces(unit: Unit, words: Range) -> tuple[Piece, ...]:
     return (found,) if found else ()
 
 
-def _keys(text: str, words: Sequence[Piece]) -> list[str]:
-    return [text[start:end].casefold() for start, end in words]
-
-
 def _key(pair: Parallel) -> tuple[str, str, str]:
     return pair.source.id, pair.target, pair.tgt_lang
-
-
-def _parallel(path: str) -> list[tuple[str, str]]:
-    """Source and target of each line; `RecipeError` names a line without exactly one tab."""
-    found = []
-    try:
-        with pa.input_stream(str(Path(path).expanduser()), compression="detect") as stream:
-            lines = stream.read().decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"auto: parallel {path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
-        if line.count("\t") != 1:
-            raise RecipeError(f"{path}:{number}: a line of parallel text is source, tab, target")
-        source, target = line.split("\t")
-        found.append((source, target))
-    return found

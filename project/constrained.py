@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from dsbuild.errors import RecipeError
 from dsbuild.project.marked_search import Marks, Query, search
-from dsbuild.project.projector import Candidate, Parallel, Projected
-from dsbuild.project.span_context import Context, contexts, length_ratio
+from dsbuild.project.projector import Candidate, Parallel, Projected, check_numbers
+from dsbuild.project.span_context import Context, length_ratio, span_contexts
 from dsbuild.project.span_rules import tidy
 from dsbuild.scoring import Scored, TranslationScorer
 from dsbuild.spans import Piece, Span, merged
@@ -51,9 +51,7 @@ class ConstrainedProjector:
         two = marks.split()
         if len(two) != 2 or any(len(mark) != 1 for mark in two) or two[0] == two[1]:
             raise RecipeError(f"constrained.marks: {marks!r} must be two different characters with a space between")
-        for option, value, least in (("exact_words", exact_words, 0), ("margin", margin, 0), ("pairs", pairs, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise RecipeError(f"constrained.{option}: {value!r} must be a number of at least {least}")
+        check_numbers(self.name, {"exact_words": (exact_words, 0), "margin": (margin, 0), "pairs": (pairs, 1)})
         self._scorer, self._marks = scorer, Marks(*two)
         self._exact_words, self._margin, self._null, self._pairs = exact_words, margin, null, int(pairs)
         self._ratio = 1.0
@@ -93,16 +91,15 @@ class ConstrainedProjector:
         self._scorer.close()
 
     def _queries(self, pair: Parallel) -> dict[str, list[tuple[Query, Context]]]:
-        spans = pair.source.spans if pair.target.strip() else ()
-        found: dict[str, list[tuple[Query, Context]]] = {span.span_id: [] for span in pair.source.spans}
-        asked = [(span.span_id, piece) for span in spans for piece in span.pieces]
-        for (span_id, _), one in zip(asked, contexts(pair, [piece for _, piece in asked], self._ratio), strict=True):
-            if one is not None:
-                source, target = self._unmarked(one.source), self._unmarked(one.target)
-                marked = self._marks.around(source, one.piece)
-                longest = _LONGER * one.n_words + _MUCH_LONGER
-                found[span_id].append((Query(marked, source, target, one.words, longest), one))
-        return found
+        return {
+            span_id: [(self._query(one), one) for one in those]
+            for span_id, those in span_contexts(pair, self._ratio).items()
+        }
+
+    def _query(self, one: Context) -> Query:
+        source, target = self._unmarked(one.source), self._unmarked(one.target)
+        longest = _LONGER * one.n_words + _MUCH_LONGER
+        return Query(self._marks.around(source, one.piece), source, target, one.words, longest)
 
     def _unmarked(self, text: str) -> str:
         for mark in (self._marks.opening, self._marks.closing):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+from dsbuild.errors import RecipeError
 from dsbuild.spans import Labelled, Piece
 
 Outcome = Literal["kept", "null", "low_confidence", "rejected"]
@@ -82,3 +83,10 @@ class Projector(Protocol):
 
     def close(self) -> None:
         """Free models; safe to call twice."""
+
+
+def check_numbers(method: str, options: Mapping[str, tuple[Any, int]]) -> None:
+    """Raise `RecipeError` for an option (value, the least it may be) of a method that is no number or less."""
+    for option, (value, least) in options.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+            raise RecipeError(f"{method}.{option}: {value!r} must be a number of at least {least}")

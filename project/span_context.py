@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dsbuild.project.alignment import units_in
 from dsbuild.project.projector import Parallel
 from dsbuild.project.span_evidence import cut
 from dsbuild.spans import Piece
@@ -34,7 +35,7 @@ def contexts(pair: Parallel, pieces: Sequence[Piece], ratio: float) -> list[Cont
     src, tgt, parts = cut(pair, ratio)
     found: list[Context | None] = []
     for low, high in pieces:
-        inside = [number for number, word in enumerate(src) if word[0] < high and low < word[1]]
+        inside = units_in([(low, high)], src)
         if not inside or not tgt:
             found.append(None)
             continue
@@ -48,6 +49,17 @@ def contexts(pair: Parallel, pieces: Sequence[Piece], ratio: float) -> list[Cont
         a, b = min(a, low), max(b, high)
         words = tuple((start - c, end - c) for start, end in tgt[last[0] : last[1]])
         found.append(Context(pair.source.text[a:b], (low - a, high - a), pair.target[c:d], words, c, len(inside)))
+    return found
+
+
+def span_contexts(pair: Parallel, ratio: float) -> dict[str, list[Context]]:
+    """The contexts of each span's pieces, by the span's id: none for pieces without a word, or where there is no target."""
+    spans = pair.source.spans if pair.target.strip() else ()
+    asked = [(span.span_id, piece) for span in spans for piece in span.pieces]
+    found: dict[str, list[Context]] = {span.span_id: [] for span in pair.source.spans}
+    for (span_id, _), one in zip(asked, contexts(pair, [piece for _, piece in asked], ratio), strict=True):
+        if one is not None:
+            found[span_id].append(one)
     return found
 
 

@@ -26,8 +26,6 @@ from dsbuild.text import word_spans
 
 Floats = npt.NDArray[np.float64]
 Range = tuple[int, int]
-# A family of link sets from one aligner, by the name of the symmetrisation; the first is the one it stands for.
-Family = Mapping[str, Sequence[Link]]
 
 FEATURES = (
     "main", "main_share", "other_share", "starts", "ends", "jaccard", "in_forward", "in_backward", "leak", "first_support", "last_support",
@@ -44,8 +42,8 @@ _SPELLED = 0.75
 class Unit:
     """A pair cut into words, and what is known of them.
 
-    parts: word ranges (source, target) that translate each other; families: by aligner, the one to be followed first; lexical: has learned
-    the set.
+    parts: word ranges (source, target) that translate each other; families: by aligner, the one to be followed first, its link sets by
+    symmetrisation, the one that it stands for first; lexical: has learned the set.
     """
 
     pair: Parallel
@@ -86,6 +84,12 @@ def cut(pair: Parallel, ratio: float) -> tuple[list[Piece], list[Piece], list[tu
 def _within(words: Sequence[Piece], start: int, end: int) -> Range:
     inside = [place for place, word in enumerate(words) if start <= word[0] < end]
     return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
+
+def part_of_target(parts: Sequence[tuple[Range, Range]], words: Sequence[int], n_tgt: int) -> Range:
+    """The target words of the parts that these source words lie in; all of the `n_tgt` where those have none."""
+    found = [tgt for src, tgt in parts if any(src[0] <= word < src[1] for word in words) and tgt[1] > tgt[0]]
+    return (min(one[0] for one in found), max(one[1] for one in found)) if found else (0, n_tgt)
 
 
 class SetEvidence:
@@ -145,7 +149,7 @@ class SetEvidence:
         """The range whose words come from the span, and from nothing else, most of all."""
         forward, backward = self._weights(unit)
         gain = forward[words].sum(0) + backward[words].sum(0) / 2
-        inside = _parts_of(unit, words)
+        inside = part_of_target(unit.parts, words, len(unit.tgt))
         best, found = 0.0, None
         longest = int(len(words) * _LONGER) + _MUCH_LONGER
         net = gain - 0.45
@@ -165,7 +169,7 @@ class SetEvidence:
         leading = [other for name, other in votes.items() if name.startswith(lead)] if lead else []
         others = [other for name, other in votes.items() if not lead or not name.startswith(lead)]
         held, inside = set(words), list(range(first, last))
-        part = _parts_of(unit, words)
+        part = part_of_target(unit.parts, words, len(unit.tgt))
         forward, backward = (table[words] for table in self._weights(unit))
         support = np.maximum(forward.sum(0), backward.max(0))
         outside = forward.sum(0).sum() - forward[:, first:last].sum()
@@ -242,18 +246,18 @@ def _chosen(rule: str, links: Sequence[Link], words: Sequence[int]) -> Range | N
     return choose(rule, linked)
 
 
-def _parts_of(unit: Unit, words: Sequence[int]) -> Range:
-    """The target words in the parts that the span's words lie in."""
-    found = [tgt for src, tgt in unit.parts if any(src[0] <= word < src[1] for word in words) and tgt[1] > tgt[0]]
-    return (min(one[0] for one in found), max(one[1] for one in found)) if found else (0, len(unit.tgt))
-
-
 def _spelled(unit: Unit, span: Span) -> Range | None:
     """The range that is written or sounds like the span most of all, of equals the nearest to its relative place; none where none does."""
     words = units_in(span.pieces, unit.src)
     middle = (words[0] + words[-1] + 1) / 2 / max(1, len(unit.src))
     found = list(
-        places(span.surface(unit.pair.source.text), unit.pair.target, unit.tgt, _parts_of(unit, words), _SPELLED)
+        places(
+            span.surface(unit.pair.source.text),
+            unit.pair.target,
+            unit.tgt,
+            part_of_target(unit.parts, words, len(unit.tgt)),
+            _SPELLED,
+        )
     )
     if not found:
         return None

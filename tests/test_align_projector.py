@@ -26,7 +26,7 @@ def pair(links: str | None, surface: str = "red wine", target: str = ES, name: s
 
 
 def said(one: Parallel, rule: str = "hull", aligner: str = "auto") -> Projected:
-    projector = AlignProjector("en", "es", rule=rule, aligner=aligner)
+    projector = AlignProjector(rule=rule, aligner=aligner)
     projector.fit([one])
     ((answer,),) = projector.project([one])
     assert projector.deterministic
@@ -78,7 +78,7 @@ def test_options() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("eflomal") is None, reason="eflomal is not installed")
 def test_without_links_eflomal_learns_them_on_the_set() -> None:
     pairs = [pair(None, name=str(number)) for number in range(30)]
-    projector = AlignProjector("en", "es", rule="hull")
+    projector = AlignProjector(rule="hull")
     projector.fit(pairs)
     answers = list(projector.project(pairs))
     assert len(answers) == 30

@@ -128,7 +128,7 @@ def test_align_learns_the_set_and_places_spans(tmp_path: Path) -> None:
         wanted.append(" ".join(target.removeprefix("lo ").split()[:2]))
     more = tmp_path / "more.tsv"
     more.write_text("".join(f"{one}\t{two}\n" for one, two, _ in toy(40)))
-    projector = AlignProjector("en", "xx", parallel=str(more), rounds=0.3)
+    projector = AlignProjector(parallel=str(more), rounds=0.3)
     projector.fit(pairs[10:])
     said = list(projector.project(pairs))
     right = sum(
@@ -150,7 +150,7 @@ def test_rows_without_a_counterpart_are_answered() -> None:
         Parallel(Labelled(str(n), one, "en", (Span("s", "X", ((0, len(one)),)),) if one else ()), two, "xx")
         for n, (one, two) in enumerate(texts)
     ]
-    projector = AlignProjector("en", "xx")
+    projector = AlignProjector()
     projector.fit(pairs)
     said = list(projector.project(pairs))
     assert [[one.outcome for one in row] for row in said] == [["rejected"], ["rejected"], ["rejected"], []]
@@ -164,7 +164,7 @@ def test_a_discontinuous_span_is_carried_piece_by_piece() -> None:
     words, others = word_spans(source), word_spans(target)
     links = Links(tuple(words), tuple(others))
     item = Labelled("1", source, "en", (Span("v", "VERB", ((0, 4), (8, 10))),))
-    projector = AlignProjector("en", "es", rule="gap3")
+    projector = AlignProjector(rule="gap3")
     projector.fit([Parallel(item, target, "es", (), links)])
     ((said,),) = projector.project([Parallel(item, target, "es", (), links)])
     assert said.pieces == ((0, 4), (9, 11))
@@ -270,7 +270,7 @@ def test_attention_links_words() -> None:
     found = AttentionAligner(Letters()).align([bitext("«abc def»", "(def) abc"), bitext("", "x")], "en", "xx")
     assert found == [{(0, 1): 1.0, (1, 0): 1.0}, {}]
     item = Labelled("1", "«abc def»", "en", (Span("s", "X", ((1, 4),)),))
-    projector = AlignProjector("en", "xx", rule="hull", aligner="attention", engine=Letters())
+    projector = AlignProjector(rule="hull", aligner="attention", engine=Letters())
     pair = Parallel(item, "(def) abc", "xx")
     projector.fit([pair])
     ((said,),) = projector.project([pair])

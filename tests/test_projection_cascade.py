@@ -11,7 +11,7 @@ from tests.small_cipher import sets
 
 
 def projector(**options):
-    return CascadeProjector("en", "es", aligner="built-in", **options)
+    return CascadeProjector(aligner="built-in", **options)
 
 
 def scored(pairs, gold, made):
