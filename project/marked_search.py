@@ -75,7 +75,7 @@ class Query:
 
 
 def search(queries: Sequence[Query], ask: Ask, marks: Marks, exact_words: int, margin: float, null: bool) -> None:
-    """Fill the totals and the null probability of each query; ask scores (source, target) pairs and is called four times at most.
+    """Fill the totals and the null probability of each query; ask scores (source, target) pairs and is called five times at most.
 
     A query whose totals stay empty could not be scored.
     """

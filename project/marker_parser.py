@@ -134,7 +134,7 @@ def _debris(marked: Marked, text: str, marks: Sequence[_Mark]) -> bool:
     inside = [(one.start, one.end) for one in marks]
     free = [one for one in loose.finditer(text) if not any(low <= one.start() < high for low, high in inside)]
     # Entities of an escaped text are its own.
-    return len([one for one in free if not (marked.escaped and one[0].startswith("&"))]) > 0
+    return not all(marked.escaped and one[0].startswith("&") for one in free)
 
 
 def _plain(marked: Marked, text: str, marks: list[_Mark]) -> tuple[str, list[int], bool]:

@@ -119,7 +119,7 @@ class MarkerProjector:
     def translated(self, pairs: Sequence[Parallel]) -> Iterator[tuple[str, list[Projected]]]:
         """For each pair the translation of its source without marks, "" where the engine gave none, and an answer for each span."""
         for at in range(0, len(pairs), _SHARD):
-            shard = [pairs[number] for number in range(at, min(at + _SHARD, len(pairs)))]
+            shard = pairs[at : at + _SHARD]
             for text, answers in self._made(shard):
                 self._reasons.update(one.reason for one in answers if one.reason)
                 yield text, answers
@@ -127,7 +127,7 @@ class MarkerProjector:
     def project(self, pairs: Sequence[Parallel]) -> Iterator[list[Projected]]:
         """See `Projector`: the marked text is translated, and what its marks hold is looked for in the target."""
         for at in range(0, len(pairs), _SHARD):
-            shard = [pairs[number] for number in range(at, min(at + _SHARD, len(pairs)))]
+            shard = pairs[at : at + _SHARD]
             for pair, (text, answers) in zip(shard, self._made(shard), strict=True):
                 self._n_given += 1
                 said = [onto(one, text, pair.target) for one in answers]
