@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsbuild.project.projector import Outcome
-from dsbuild.spans import Labelled, Piece
+from dsbuild.spans import Labelled, Piece, trimmed
 from dsbuild.text import word_spans
 
 RULE = (
@@ -195,15 +195,8 @@ def edged(text: str, piece: Piece) -> Piece:
     (10, 13)
     """
     start, end = piece
-    while start < end and _edge(text[start]):
-        start += 1
-    while start < end and _edge(text[end - 1]):
-        end -= 1
-    return (start, end) if start < end else piece
-
-
-def _edge(char: str) -> bool:
-    return char.isspace() or unicodedata.category(char)[0] == "P"
+    signs = "".join({char for char in text[start:end] if unicodedata.category(char)[0] == "P"})
+    return trimmed(text, piece, signs) or piece
 
 
 class _Heads:
@@ -214,9 +207,9 @@ class _Heads:
         self._words = word_spans(gold.text, gold.lang)
 
     def place(self, name: str, pieces: Sequence[Piece]) -> _Place:
-        trimmed = tuple(edged(self._text, piece) for piece in pieces)
-        inside = [word for word in self._words if any(start < word[1] and word[0] < end for start, end in trimmed)]
-        return _Place(name, trimmed, min(inside, key=self._weight) if inside else None)
+        bare = tuple(edged(self._text, piece) for piece in pieces)
+        inside = [word for word in self._words if any(start < word[1] and word[0] < end for start, end in bare)]
+        return _Place(name, bare, min(inside, key=self._weight) if inside else None)
 
     def _weight(self, word: Piece) -> tuple[int, int, int]:
         return self._counts[self._text[word[0] : word[1]].casefold()], word[0] - word[1], word[0]
