@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -69,7 +69,7 @@ class LabelledFile:
     @classmethod
     def opened(cls, path: Path, lang: str | None, options: Mapping[str, str]) -> LabelledSource:
         """The reader with the options that the user gave."""
-        own = [one.name for one in fields(cls)][2:]
+        own = [one.name for one in fields(cls) if one.init][2:]
         for name, value in options.items():
             if name not in own:
                 raise UnknownName(f"option of {cls.kind}:", name, own)
@@ -190,23 +190,25 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def write_parts(path: Path, parts: Iterable[str]) -> None:
-    """Write pieces of text as one UTF-8 file, compressed as its name says; whole or not at all, same bytes for the same text."""
+def write_parts(path: Path, parts: Iterable[str]) -> int:
+    """Write pieces of text as one UTF-8 file, compressed as its name says; whole or not at all, same bytes for the same text.
+
+    Says how many pieces there were.
+    """
+    count = 0
     codec = pa.Codec.detect(path.name).name if suffixes(path)[1] else None
 
     def put(temporary: Path) -> None:
+        nonlocal count
         with pa.output_stream(str(temporary), compression=codec) as stream:
             for part in parts:
                 stream.write(part.encode("utf-8"))
+                count += 1
 
     write_atomically(path, put)
+    return count
 
 
 def cannot_show(kind: str, item: Labelled, why: str) -> SourceError:
     """The error of a writer for a text that its format cannot hold."""
     return SourceError(f"id {item.id[:_SHOWN]!r}: {why}; a {kind}: file cannot show this, write spans: or parquet:")
-
-
-def unlabelled(item: Labelled) -> Labelled:
-    """The text alone."""
-    return replace(item, spans=(), relations=())

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from dsbuild.builders.labelled import (
-    LabelledFile,
+    UNKNOWN_LANG,
     LabelledSource,
     Sound,
     cannot_show,
@@ -27,10 +27,9 @@ from dsbuild.builders.labelled import (
 from dsbuild.builders.tagged_tokens import (
     BAD_TAGS,
     CUT_TOKENS,
-    SCHEMES,
+    TaggedFile,
     is_tag,
     labelled_tokens,
-    ranges_of,
     tags_of,
     tell_scheme,
     tokens_of_text,
@@ -38,7 +37,7 @@ from dsbuild.builders.tagged_tokens import (
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled
 from dsbuild.text import SCRIPT_CODES, script_table
-from dsbuild.tokens import Scheme, joined
+from dsbuild.tokens import SCHEMES, Scheme, joined
 
 DOCUMENT = "-DOCSTART-"
 # Scripts that put no space between words.
@@ -65,21 +64,17 @@ class Sentence:
 
 
 @dataclass
-class Conll(LabelledFile):
+class Conll(TaggedFile):
     """Sentences with one tag a token.
 
     scheme: iob1, iob2 or bioes, told by the tags where it is empty; tag_column: 1-based, told by the values where it is empty;
-    bad_tags: what is done about tags that break the scheme: `error`, `O`, or `begin` (an I- that continues nothing begins a span);
-    cut_tokens: what is done in writing about a span that cuts a token: `error`, or `cover` (the whole token);
+    bad_tags, cut_tokens: see `TaggedFile`;
     spaces: whether a text has spaces between its tokens: `yes`, `no`, or by script.
     """
 
     scheme: str = ""
     tag_column: str = ""
-    bad_tags: str = "error"
-    cut_tokens: str = "error"
     spaces: str = "script"
-    _mended: int = field(default=0, init=False, repr=False)
 
     kind: ClassVar[str] = "conll"
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -94,10 +89,6 @@ class Conll(LabelledFile):
         form = labelled_conllu.tell_form(path) if path.is_file() else None
         return form.opened(path, lang, options) if form else super().opened(path, lang, options)
 
-    def notes(self) -> list[str]:
-        """See `LabelledSource`."""
-        return [f"{self._mended} tags of {self.path} were mended (bad_tags={self.bad_tags})"] if self._mended else []
-
     def read(self) -> Iterator[Labelled]:
         """See `LabelledSource`."""
         column = self._tag_column()
@@ -106,8 +97,7 @@ class Conll(LabelledFile):
         self._mended = 0
         for one, item, places in self._items(column):
             own = [row[column] for row in one.rows]
-            ranges, mended = ranges_of(own, scheme, self.bad_tags, f"{self.path}:{one.line}")
-            self._mended += mended
+            ranges = self.ranges(own, scheme, f"{self.path}:{one.line}")
             extra = {**item.extra, "layout": {**item.extra["layout"], "scheme": scheme, "tag_column": column}}
             yield labelled_tokens(item.id, item.text, item.lang, places, ranges, extra)
 
@@ -144,7 +134,7 @@ class Conll(LabelledFile):
             extra |= {} if column is None else {"layout": layout}
             waiting = (
                 one,
-                sound(Labelled(name or str(number), text, self.lang or "und", (), (), extra), one.line),
+                sound(Labelled(name or str(number), text, self.lang or UNKNOWN_LANG, (), (), extra), one.line),
                 places,
             )
         if waiting is None:

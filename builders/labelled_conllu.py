@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dsbuild.builders.labelled import LabelledFile, Sound, cannot_show, layout_of, numbered_lines, write_parts
-from dsbuild.builders.tagged_tokens import BAD_TAGS, CUT_TOKENS, labelled_tokens, ranges_of, tags_of, tokens_of_text
+from dsbuild.builders.labelled import UNKNOWN_LANG, Sound, cannot_show, layout_of, numbered_lines, write_parts
+from dsbuild.builders.tagged_tokens import BAD_TAGS, CUT_TOKENS, TaggedFile, labelled_tokens, tags_of, tokens_of_text
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Piece
 from dsbuild.tokens import joined, located
@@ -36,17 +36,13 @@ class Entry:
 
 
 @dataclass
-class Numbered(LabelledFile):
+class Numbered(TaggedFile):
     """Common part of the two. text: `comment` has the text of `# text`; `tokens` makes one of the tokens where the two differ.
 
-    bad_tags: what is done about tags that break IOB2: `error`, `O`, or `begin` (an I- that continues nothing begins a span);
-    cut_tokens: what is done in writing about a span that cuts a token: `error`, or `cover` (the whole token).
+    bad_tags, cut_tokens: see `TaggedFile`; the tags are IOB2.
     """
 
     text: str = "comment"
-    bad_tags: str = "error"
-    cut_tokens: str = "error"
-    _mended: int = field(default=0, init=False, repr=False)
 
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "text": ("comment", "tokens"),
@@ -58,17 +54,12 @@ class Numbered(LabelledFile):
     WIDTH: ClassVar[int]
     ID: ClassVar[str]
 
-    def notes(self) -> list[str]:
-        """See `LabelledSource`."""
-        return [f"{self._mended} tags of {self.path} were mended (bad_tags={self.bad_tags})"] if self._mended else []
-
     def read(self) -> Iterator[Labelled]:
         """See `LabelledSource`."""
         self._mended = 0
         for entry, item, places in self._items():
             own = [row[self.TAG] for row in entry.rows]
-            ranges, mended = ranges_of(own, "iob2", self.bad_tags, f"{self.path}:{entry.line}")
-            self._mended += mended
+            ranges = self.ranges(own, "iob2", f"{self.path}:{entry.line}")
             extra: dict[str, Any] = {
                 **item.extra,
                 "comments": list(entry.comments),
@@ -98,7 +89,7 @@ class Numbered(LabelledFile):
             extra: dict[str, Any] = {**({"numbered": True} if numbered else {}), **self.facts(said)}
             yield (
                 entry,
-                sound(Labelled(name or str(number), text, self.lang or "und", (), (), extra), entry.line),
+                sound(Labelled(name or str(number), text, self.lang or UNKNOWN_LANG, (), (), extra), entry.line),
                 places,
             )
         if numbered is None:
@@ -140,16 +131,7 @@ class Numbered(LabelledFile):
 
     def write(self, items: Iterable[Labelled], path: Path) -> int:
         """See `LabelledSource`. Comments stay as they came; the text's own line says the text."""
-        count = 0
-
-        def parts() -> Iterator[str]:
-            nonlocal count
-            for item in items:
-                yield "".join(f"{line}\n" for line in self._lines(item)) + "\n"
-                count += 1
-
-        write_parts(path, parts())
-        return count
+        return write_parts(path, ("".join(f"{line}\n" for line in self._lines(item)) + "\n" for item in items))
 
     def _lines(self, item: Labelled) -> Iterator[str]:
         if "\n" in item.text:

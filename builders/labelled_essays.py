@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from dsbuild.builders.labelled import LabelledFile, Sound, cannot_show, numbered_lines, write_parts
+from dsbuild.builders.labelled import Sound, cannot_show, numbered_lines, write_parts
 from dsbuild.builders.labelled_conll import text_of
 from dsbuild.builders.tagged_tokens import (
     BAD_TAGS,
     CUT_TOKENS,
-    SCHEMES,
+    TaggedFile,
     labelled_tokens,
-    ranges_of,
     tags_of,
     tokens_of_text,
 )
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Piece
-from dsbuild.tokens import Scheme
+from dsbuild.tokens import SCHEMES, Scheme
 
 _SUFFIX = re.compile(r".+(_[a-z]{2,3})")
 
@@ -43,7 +42,7 @@ class Paragraph:
 
 
 @dataclass
-class Essays(LabelledFile):
+class Essays(TaggedFile):
     """Argument components (claims, premises) of essays.
 
     unit: whether a text is a `paragraph` or an `essay`; a component that goes on over the end of a paragraph needs `essay`. scheme: of the
@@ -52,19 +51,12 @@ class Essays(LabelledFile):
 
     unit: str = "paragraph"
     scheme: str = "iob2"
-    bad_tags: str = "error"
-    cut_tokens: str = "error"
     spaces: str = "script"
-    _mended: int = field(default=0, init=False, repr=False)
 
     kind: ClassVar[str] = "essays"
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "unit": ("paragraph", "essay"), "scheme": SCHEMES, "bad_tags": BAD_TAGS, "cut_tokens": CUT_TOKENS, "spaces": ("script", "yes", "no"),
     }  # fmt: skip
-
-    def notes(self) -> list[str]:
-        """See `LabelledSource`."""
-        return [f"{self._mended} tags of {self.path} were mended (bad_tags={self.bad_tags})"] if self._mended else []
 
     def read(self) -> Iterator[Labelled]:
         """See `LabelledSource`."""
@@ -73,10 +65,9 @@ class Essays(LabelledFile):
             where = f"{self.path}:{group[0].line}"
             try:
                 own = [tag for one in group for tag in one.tags]
-                ranges, mended = ranges_of(own, cast(Scheme, self.scheme), self.bad_tags, where)
+                ranges = self.ranges(own, cast(Scheme, self.scheme), where)
             except SourceError as error:
                 raise SourceError(f"{error}; if a component goes on from the paragraph before it: unit=essay") from None
-            self._mended += mended
             yield labelled_tokens(item.id, item.text, item.lang, places, ranges, dict(item.extra))
 
     def targets(self) -> Iterator[Labelled]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dsbuild.builders.labelled import LabelledFile, Sound, as_json, cannot_show, json_rows, write_parts
+from dsbuild.builders.labelled import UNKNOWN_LANG, LabelledFile, Sound, as_json, cannot_show, json_rows, write_parts
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Span
 
@@ -67,16 +67,7 @@ class Massive(LabelledFile):
 
     def write(self, items: Iterable[Labelled], path: Path) -> int:
         """See `LabelledSource`. What reads back as another text or as other slots is refused: the format has no way to escape brackets."""
-        count = 0
-
-        def parts() -> Iterator[str]:
-            nonlocal count
-            for item in items:
-                yield as_json(self._row(item)) + "\n"
-                count += 1
-
-        write_parts(path, parts())
-        return count
+        return write_parts(path, (as_json(self._row(item)) + "\n" for item in items))
 
     def _row(self, item: Labelled) -> dict[str, Any]:
         annotated = annotate(item)
@@ -90,7 +81,7 @@ class Massive(LabelledFile):
             if key not in ("tokens", "layout", "numbered", "id_is_number")
         }
         name: Any = int(item.id) if item.extra.get("id_is_number") else item.id
-        locale = {} if "locale" in rest or item.lang == "und" else {"locale": item.lang}
+        locale = {} if "locale" in rest or item.lang == UNKNOWN_LANG else {"locale": item.lang}
         return {"id": name, **locale, **rest, "utt": item.text, "annot_utt": annotated}
 
 

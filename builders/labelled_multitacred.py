@@ -103,16 +103,7 @@ class Multitacred(LabelledFile):
 
     def write(self, items: Iterable[Labelled], path: Path) -> int:
         """See `LabelledSource`: the side's tokens, entities, language and raw text, and what came with the row."""
-        count = 0
-
-        def parts() -> Iterator[str]:
-            nonlocal count
-            for item in items:
-                yield as_json(translated_row(item, self.side)) + "\n"
-                count += 1
-
-        write_parts(path, parts())
-        return count
+        return write_parts(path, (as_json(translated_row(item, self.side)) + "\n" for item in items))
 
 
 def translated_row(item: Labelled, side: str = "translated") -> dict[str, Any]:

@@ -56,16 +56,7 @@ class SpansJson(LabelledFile):
 
     def write(self, items: Iterable[Labelled], path: Path) -> int:
         """See `LabelledSource`."""
-        count = 0
-
-        def parts() -> Iterator[str]:
-            nonlocal count
-            for item in items:
-                yield as_json(to_object(item)) + "\n"
-                count += 1
-
-        write_parts(path, parts())
-        return count
+        return write_parts(path, (as_json(to_object(item)) + "\n" for item in items))
 
 
 def to_object(item: Labelled) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from unicodedata import normalize
 
 from dsbuild.builders.json_members import members
-from dsbuild.builders.labelled import LabelledFile, Sound, as_json, cannot_show, write_parts
+from dsbuild.builders.labelled import UNKNOWN_LANG, LabelledFile, Sound, as_json, cannot_show, write_parts
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Span
 
@@ -99,7 +99,7 @@ class Squad(LabelledFile):
             extra["questions"] = {one["id"]: one["question"] for one in qas if "question" in one}
         # A paragraph without questions has only its place to be known by.
         name = qas[0]["id"] if qas else f"article {number}, paragraph {place}"
-        return Labelled(name, context, self.lang or "und", tuple(spans), (), extra)
+        return Labelled(name, context, self.lang or UNKNOWN_LANG, tuple(spans), (), extra)
 
     def _question(self, one: Mapping[str, Any], context: str, spans: list[Span]) -> dict[str, Any]:
         row = dict(one)

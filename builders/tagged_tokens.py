@@ -7,19 +7,18 @@ span of its label precedes is only written in IOB2, and S- or E- only in BIOES.
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import regex
 
+from dsbuild.builders.labelled import LabelledFile
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Piece, Span
 from dsbuild.text import word_spans
-from dsbuild.tokens import Scheme, decode_tags, encode_tags, located, spans_of
+from dsbuild.tokens import Scheme, decode_tags, encode_tags, located, spans_of, tokens_of
 
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 BAD_TAGS = ("error", "O", "begin")
 CUT_TOKENS = ("error", "cover")
 # IOB2 is what all but the oldest sets are written in, and what a file that has no tag at all might as well be.
@@ -28,6 +27,29 @@ USUAL: Scheme = "iob2"
 _TAG = regex.compile(r"O|[BIES]-\S.*", regex.DOTALL)
 _GRAPHEME = regex.compile(r"\S(?:(?!\s)[\p{M}\u200c\u200d\ufe0f])*")
 _SHOWN = 40
+
+
+@dataclass
+class TaggedFile(LabelledFile):
+    """The common part of readers whose labels are tags of tokens.
+
+    bad_tags: what is done about tags that break the scheme: `error`, `O`, or `begin` (an I- that continues nothing begins a span);
+    cut_tokens: what is done in writing about a span that cuts a token: `error`, or `cover` (the whole token).
+    """
+
+    bad_tags: str = "error"
+    cut_tokens: str = "error"
+    _mended: int = field(default=0, init=False, repr=False)
+
+    def notes(self) -> list[str]:
+        """See `LabelledSource`."""
+        return [f"{self._mended} tags of {self.path} were mended (bad_tags={self.bad_tags})"] if self._mended else []
+
+    def ranges(self, tags: Sequence[str], scheme: Scheme, where: str) -> list[tuple[int, int, str]]:
+        """As `ranges_of`; what was mended is counted for the notes."""
+        found, mended = ranges_of(tags, scheme, self.bad_tags, where)
+        self._mended += mended
+        return found
 
 
 def is_tag(word: str) -> bool:
@@ -146,8 +168,7 @@ def token_range(text: str, span: Span, places: Sequence[Piece], cut_tokens: str 
     """
     if len(span.pieces) > 1:
         raise SourceError(f"span {span.span_id!r} ({span.label}) is discontinuous")
-    first = bisect_right(places, span.start, key=lambda place: place[1])
-    last = bisect_left(places, span.end, key=lambda place: place[0])
+    first, last = tokens_of((span.start, span.end), places)
     if first >= last:
         raise SourceError(
             f"span {span.span_id!r} ({span.label}) at {span.start}-{span.end} touches no token of the text"

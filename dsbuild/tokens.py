@@ -7,6 +7,7 @@ Tag schemes: Ramshaw and Marcus 1995 (IOB), Tjong Kim Sang and Veenstra 1999 (IO
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -69,8 +70,9 @@ def tokens_of(piece: Piece, places: Sequence[Piece]) -> tuple[int, int]:
     >>> tokens_of((4, 9), [(0, 3), (4, 7), (7, 9), (9, 10)])
     (1, 3)
     """
-    touched = [number for number, (start, end) in enumerate(places) if start < piece[1] and piece[0] < end]
-    return (touched[0], touched[-1] + 1) if touched else (0, 0)
+    first = bisect_right(places, piece[0], key=lambda place: place[1])
+    last = bisect_left(places, piece[1], key=lambda place: place[0])
+    return (first, last) if first < last else (0, 0)
 
 
 def decode_tags(tags: Sequence[str], scheme: Scheme = "iob2") -> list[tuple[int, int, str]]:
