@@ -42,17 +42,9 @@ class Span:
         """
         return " ".join(text[start:end] for start, end in self.pieces)
 
-    def covers(self, other: Span) -> bool:
-        """Whether every piece of the other lies in one of its own."""
-        return all(any(start <= low and high <= end for start, end in self.pieces) for low, high in other.pieces)
-
     def overlaps(self, other: Span) -> bool:
         """Whether the two share a code point."""
         return any(low < end and start < high for start, end in self.pieces for low, high in other.pieces)
-
-    def crosses(self, other: Span) -> bool:
-        """Whether the two overlap and neither holds the other: no nesting of tags can show both."""
-        return self.overlaps(other) and not self.covers(other) and not other.covers(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,15 +47,6 @@ def read_pharaoh(path: Path) -> Iterator[list[Link]]:
         yield parse_links(line, f"{path}:{number}")
 
 
-def pharaoh(links: Iterable[Link]) -> str:
-    """One Pharaoh line, sorted.
-
-    >>> pharaoh([(1, 2), (0, 0)])
-    '0-0 1-2'
-    """
-    return " ".join(f"{i}-{j}" for i, j in sorted(links))
-
-
 def symmetrise(forward: Iterable[Link], backward: Iterable[Link], how: Symmetry) -> list[Link]:
     """One set of links out of two directions, sorted. Both are (source, target).
 
