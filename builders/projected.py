@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -326,8 +326,6 @@ def run_project(
     recipe: ProjectRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter | None
 ) -> dict[str, Any]:
     """Run a recipe and write its draft release; returns what the command prints."""
-    from dataclasses import asdict
-
     from dsbuild.builders import projected_draft
 
     chosen = executors.make(executor, workers)

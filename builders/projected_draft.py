@@ -18,14 +18,13 @@ from dsbuild.builders.labelled_rows import ITEMS
 from dsbuild.builders.parts import Rows, language_name, parts_of, release_schema, stage_facts, verdict_part
 from dsbuild.builders.project_spans import KEPT, OUTCOMES, SPANS
 from dsbuild.builders.projected import Projecting, public_project
+from dsbuild.builders.span_accounting import FOLDER
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import digest
 from dsbuild.tables import LABELLED
 from dsbuild.translate.assemble import SEGMENT_MAP
 
-# Where a release says what became of each span of the source.
-FOLDER = "spans"
 _TABLE = "labelled"
 
 
@@ -41,7 +40,7 @@ def write_projected(folder: Path, projecting: Projecting, progress: Progress) ->
         "stages": stage_facts(projecting.nodes, progress),
         "notes": _notes(projecting, progress, languages),
         "findings": {"method": recipe.method, "target_precision": recipe.target_precision, "languages": languages},
-        "accounting": {lang: {_TABLE: _accounting(projecting, progress, lang)} for lang in recipe.langs},
+        "accounting": {lang: {_TABLE: _accounting(progress, lang)} for lang in recipe.langs},
         "sections": list(_sections(languages)),
     }  # fmt: skip
     facts["build_key"] = digest(str(facts))
@@ -88,7 +87,7 @@ def _paths(progress: Progress, node: str, output: str = "out") -> list[Path]:
     return [shard.path for shard in progress.shards(Input(node, output))]
 
 
-def _accounting(projecting: Projecting, progress: Progress, lang: str) -> dict[str, Any]:
+def _accounting(progress: Progress, lang: str) -> dict[str, Any]:
     """Rows in, kept, dropped, failed, and the first reason of each that was lost."""
     counts = run.total(progress.done[f"project.{lang}"])
     reasons: Counter[str] = Counter()

@@ -15,6 +15,7 @@ from dsbuild.errors import SourceError
 from dsbuild.spans import from_row, problems
 from dsbuild.tables import LABELLED
 
+# Where a release says what became of each span of the source.
 FOLDER = "spans"
 _ROW = list(LABELLED.names)
 _MAX_SHOWN = 3
