@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from dsbuild import files
 from dsbuild.errors import SourceError
+from dsbuild.shares import wilson
 
 VERDICTS = ("yes", "no", "unsure")
 SPANS = ("right", "wrong")
@@ -23,7 +23,6 @@ CATEGORIES = {
 }  # fmt: skip
 SUMMARY = "review.json"
 MAX_NOTE = 2_000
-_Z95 = 1.959963984540054
 
 # What names an answer: the row, and who judged it.
 _KEYS = ("release", "lang", "table", "id", "by")
@@ -194,21 +193,6 @@ def _share(group: Sequence[Mapping[str, Any]], name: str, good: str, bad: str) -
 
 def _counted(group: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:
     return dict(Counter(str(one[name]) for one in group if one.get(name)).most_common())
-
-
-def wilson(yes: int, n: int) -> tuple[float | None, float | None]:
-    """The 95 % score interval of a share (E. B. Wilson 1927); None where nothing was judged.
-
-    >>> [round(bound, 4) for bound in wilson(90, 100)], wilson(0, 0)
-    ([0.8256, 0.9448], (None, None))
-    """
-    if not n:
-        return None, None
-    share, z2 = yes / n, _Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # The bounds at 0 and 1 are exact; only rounding would miss them.
-    return 0.0 if yes == 0 else max(0.0, middle - half), 1.0 if yes == n else min(1.0, middle + half)
 
 
 def agreement(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import xxhash
 
 from dsbuild.errors import RecipeError
+from dsbuild.shares import wilson
 
 LEAST = 20
-_Z = 1.959964  # of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def choose(
     threshold = _threshold(fit, precision)
     kept = [right for score, right in told if score is not None and score >= threshold]
     right, stated = sum(kept), sum(right for _, right in told)
-    low, high = wilson(right, len(kept)) if kept else (None, None)
+    low, high = wilson(right, len(kept))
     return Chosen(
         threshold, right / len(kept) if kept else None, low, high, right / stated if stated else None, len(kept) / len(told), len(fit), len(told),
     )  # fmt: skip
@@ -83,11 +82,3 @@ def _threshold(rows: Sequence[tuple[float | None, bool]], precision: float | Non
             f"no threshold reaches a precision of {precision:g} on the judged triples (the highest is {highest:.3f}); ask for less"
         )
     return best[1]
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    share = right / n
-    middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from dsbuild.errors import RecipeError
-from dsbuild.filters.entailment_threshold import choose, wilson
+from dsbuild.filters.entailment_threshold import choose
+from dsbuild.shares import wilson
 
 
 def judged(n: int, seed: int = 1) -> tuple[list[str], list[float | None], list[bool]]:
