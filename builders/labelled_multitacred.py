@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dsbuild.builders.labelled import LabelledFile, Sound, as_json, json_rows, layout_of, without_number, write_parts
+from dsbuild.builders.labelled import LabelledFile, Sound, as_json, json_rows, layout_of, write_parts
 from dsbuild.builders.labelled_tacred import (
     OBJECT,
     SUBJECT,
-    Tacred,
     language_code,
     relation_between,
     roles,
@@ -121,16 +120,6 @@ def translated_row(item: Labelled, side: str = "translated") -> dict[str, Any]:
     if raw := layout.get("raw") if layout else marked(item):
         row[raw_field({**row, **dict.fromkeys(("text_raw", "translation_raw"))}, side)] = raw
     return row
-
-
-def source_fields(item: Labelled) -> dict[str, Any]:
-    """The fields of a row that tell its source, for `extra["row"]` of the translation; `item` was read from `tacred:`."""
-    tokens, entities = token_entities(Multitacred.kind, item)
-    rest = {key: value for key, value in without_number(item.extra).items() if key not in ("tokens", "layout")}
-    return {
-        **rest, "tokens": tokens, "entities": [list(entities[span.span_id]) for span in item.spans], **stated_language(Tacred.kind, item),
-        "text_raw": marked(item),
-    }  # fmt: skip
 
 
 def raw_field(row: Mapping[str, Any], side: str) -> str:

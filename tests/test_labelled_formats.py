@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dsbuild.builders import LABELLED
 from dsbuild.builders.labelled import open_labelled
 from dsbuild.builders.labelled_massive import annotate
-from dsbuild.builders.labelled_multitacred import Multitacred, marked, source_fields, translated_row, unmarked
+from dsbuild.builders.labelled_multitacred import Multitacred, marked, translated_row, unmarked
 from dsbuild.builders.tagged_tokens import tags_of, tokens_of_text
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.spans import Labelled, Relation, Span, problems
@@ -327,7 +327,9 @@ def test_a_translation_of_tacred_becomes_a_row_of_multitacred(tmp_path):
     source = opened(tmp_path, "tacred", lines({**TACRED, "language": "EN"}), "a.jsonl")
     (item,) = source.read()
     text = "In Pune wohnt Asha Rao."
-    target = Labelled(item.id, text, "de", extra={"row": source_fields(item)})
+    target = Labelled(
+        item.id, text, "de", extra={"row": {"tokens": item.extra["tokens"], "text_raw": marked(item), "note": "n"}}
+    )
     spans = (Span("OBJ", "CITY", ((3, 7),)), Span("SUBJ", "PERSON", ((14, 22),)))
     row = translated_row(Multitacred(Path("x")).carried(Labelled("t1", "", "en", (), item.relations), target, spans))
     assert row["tokens_translated"] == ["In", "Pune", "wohnt", "Asha", "Rao", "."]
