@@ -14,18 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dsbuild.builders import exact_search
+from dsbuild.builders.model_files import model_files
 from dsbuild.builders.retriever import Collection
 from dsbuild.builders.vector_cache import Encoding, VectorCache
 from dsbuild.builders.vector_index import Floats, VectorRetriever
-from dsbuild.digests import file_sha256
 from dsbuild.errors import EngineError, MissingExtra, RecipeError, UnknownName
-from dsbuild.stage import digest
 
 SIMILARITIES = ("cosine", "dot")
-# Files of a model's folder that do not change what it computes with torch.
-_ASIDE = re.compile(
-    r"(^|/)\.|(^|/)(onnx|openvino|coreml)/|\.(md|h5|msgpack|ot|onnx|png|jpg|gitattributes)$|(^|/)LICENSE", re.IGNORECASE
-)
 # Names under which models keep their prompts, in the order in which sentence-transformers looks for them.
 _PROMPTS = {"query": ("query",), "passage": ("document", "passage", "corpus")}
 
@@ -78,42 +73,12 @@ class Dense(VectorRetriever):
     def _files(self) -> tuple[Path, str]:
         """The model's folder and the digest of its files."""
         if self._found is None:
-            folder = Path(self.path).expanduser()
-            if not folder.is_dir():
-                folder = self._fetched()
-            names = sorted(
-                name
-                for file in folder.rglob("*")
-                if file.is_file() and not _ASIDE.search(name := file.relative_to(folder).as_posix())
-            )
-            if not any(name.endswith((".safetensors", ".bin", ".npy", ".pt", ".txt")) for name in names):
-                raise EngineError(
-                    f"{self.path}: no weights (*.safetensors, *.bin) in that folder; is it a sentence-transformers model?"
-                )
-            self._found = folder, digest(*(part for name in names for part in (name, file_sha256(folder / name, None))))
+            self._found = model_files(self.path, self.revision, "retriever.dense")
         return self._found
 
     def folder(self) -> Path:
         """Where the model's files are; a hub name is fetched."""
         return self._files()[0]
-
-    def _fetched(self) -> Path:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-        try:
-            return Path(
-                snapshot_download(
-                    self.path,
-                    revision=self.revision or None,
-                    ignore_patterns=["onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.onnx"],
-                )
-            )
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise EngineError(
-                f"dense:{self.path}: neither a folder nor a model that can be fetched ({first[:200]}); name the folder of a model"
-            ) from None
 
     def _settings(self) -> dict[str, Any]:
         """What the model's own configuration says."""
