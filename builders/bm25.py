@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dsbuild.builders import lexical_tokens, postings
+from dsbuild.builders import lexical_tokens
 from dsbuild.builders.postings import Postings, Weights
-from dsbuild.builders.retriever import Collection, Hits, Ordered, Rows, Scores
+from dsbuild.builders.term_weights import TermWeights
 from dsbuild.errors import RecipeError, UnknownName
 
 METHODS = ("atire", "lucene", "robertson")
@@ -19,7 +18,7 @@ _AT_ONCE = 1 << 22
 
 
 @dataclass(eq=False)
-class BM25(Ordered):
+class BM25(TermWeights):
     """BM25 over `dsbuild.builders.lexical_tokens`; k1, b and the variant (`method`) as bm25s has them.
 
     Scores are positive; a document that shares no term with the query is no hit and scores 0. A term that a query repeats counts as often.
@@ -38,19 +37,14 @@ class BM25(Ordered):
             raise RecipeError(f"retriever.bm25: k1={self.k1}, b={self.b}: k1 is 0 or more, b lies between 0 and 1")
         if self.method not in METHODS:
             raise UnknownName("method of retriever bm25", self.method, METHODS)
-        self._postings: Postings | None = None
-        self._weights: Weights = np.empty(0, np.float32)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Retriever`."""
         return {"retriever": "bm25", "k1": self.k1, "b": self.b, "method": self.method, "terms": lexical_tokens.VERSION}
 
-    def build(self, corpus: Collection, scratch: Path) -> None:
-        """See `Ordered`."""
-        self._postings = postings.invert(corpus.texts)
-        self._weights = self._weigh(self._postings)
-
-    def _weigh(self, found: Postings) -> Weights:
+    def weigh(self, found: Postings) -> Weights:
+        """See `TermWeights`."""
+        # bm25s has these formulas under private names alone; pyproject.toml holds it to the releases that have them.
         from bm25s import scoring
 
         idf_of, tf_of = scoring._select_idf_scorer(self.method), scoring._select_tfc_scorer(self.method)
@@ -67,19 +61,3 @@ class BM25(Ordered):
             lengths = found.lengths[found.documents[part]]
             weights[part] = idf[term] * tf_of(tf_array=counts, l_d=lengths, l_avg=average, k1=self.k1, b=self.b)
         return weights
-
-    def find(self, queries: Collection, k: int) -> Hits:
-        """See `Ordered`."""
-        assert self._postings is not None
-        return postings.search(self._postings, self._weights, postings.ask(queries.texts, self._postings.vocabulary), k)
-
-    def rate(self, queries: Collection, query_rows: Rows, doc_rows: Rows) -> Scores:
-        """See `Ordered`."""
-        assert self._postings is not None
-        asked = postings.ask(queries.texts, self._postings.vocabulary)
-        return postings.rate(self._postings, self._weights, asked, query_rows, doc_rows)
-
-    def close(self) -> None:
-        """See `Retriever`."""
-        super().close()
-        self._postings, self._weights = None, np.empty(0, np.float32)

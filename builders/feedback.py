@@ -13,7 +13,7 @@ import pyarrow as pa
 from dsbuild.builders import postings
 from dsbuild.builders.bm25 import BM25
 from dsbuild.builders.postings import Asked
-from dsbuild.builders.retriever import Collection, Hits, Rows, Scores
+from dsbuild.builders.retriever import Collection, Rows, Scores
 from dsbuild.errors import RecipeError
 
 
@@ -51,15 +51,13 @@ class Feedback(BM25):
         super().build(corpus, scratch)
         found = self._postings
         assert found is not None
-        order = np.argsort(found.documents, kind="stable")
-        terms = np.repeat(np.arange(len(found.frequencies), dtype=np.int32), found.frequencies)
-        self._terms, self._counts = terms[order], found.counts[order]
-        self._starts = np.searchsorted(found.documents[order], np.arange(len(corpus) + 1)).astype(np.int64)
+        self._starts, self._terms, order = found.by_document()
+        self._counts = found.counts[order]
 
-    def expanded(self, texts: pa.Array) -> Asked:
+    def ask(self, texts: pa.Array) -> Asked:
         """The terms of queries and of the documents that they find first, with their shares; terms ascending in a query."""
         assert self._postings is not None
-        asked = postings.ask(texts, self._postings.vocabulary)
+        asked = super().ask(texts)
         size = min(self.documents, len(self._starts) - 1)
         rows, scores = postings.search(self._postings, self._weights, asked, size)
         own = postings.counted(asked)
@@ -92,16 +90,6 @@ class Feedback(BM25):
         )
         every, inverse = np.unique(mixed, return_inverse=True)
         return every, np.bincount(inverse, share)
-
-    def find(self, queries: Collection, k: int) -> Hits:
-        """See `Ordered`."""
-        assert self._postings is not None
-        return postings.search(self._postings, self._weights, self.expanded(queries.texts), k)
-
-    def rate(self, queries: Collection, query_rows: Rows, doc_rows: Rows) -> Scores:
-        """See `Ordered`."""
-        assert self._postings is not None
-        return postings.rate(self._postings, self._weights, self.expanded(queries.texts), query_rows, doc_rows)
 
     def close(self) -> None:
         """See `Retriever`."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from dsbuild.builders import exact_search, lexical_tokens, postings
-from dsbuild.builders.postings import Postings
+from dsbuild.builders.lexical_tokens import Vocabulary
 from dsbuild.builders.retriever import Collection
 from dsbuild.builders.vector_index import Floats, VectorRetriever
 from dsbuild.errors import RecipeError
@@ -38,7 +38,7 @@ class LSA(VectorRetriever):
             raise RecipeError(
                 f"retriever.lsa: dims={self.dims}, min_df={self.min_df}, fit={self.fit}: at least 1, 1 and 2"
             )
-        self._postings: Postings | None = None
+        self._vocabulary: Vocabulary | None = None
         self._idf = self._basis = np.empty(0, np.float32)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -63,16 +63,14 @@ class LSA(VectorRetriever):
         some = matrix if n <= self.fit else matrix[np.sort(draw.choice(n, self.fit, replace=False))]
         self._basis = basis_of(some, self.dims)
         self.hold(exact_search.normalised(matrix @ self._basis), corpus)
-        # Only the vocabulary is needed from here on.
-        empty = np.empty(0, np.int32)
-        self._postings = Postings(found.vocabulary, found.starts[:1], empty, empty, found.lengths)
+        self._vocabulary = found.vocabulary
 
     def encode(self, texts: pa.Array) -> Floats:
         """The vectors of texts, (n, dims), of length 1, or 0 where no term is known."""
         from scipy import sparse
 
-        assert self._postings is not None
-        asked = postings.counted(postings.ask(texts, self._postings.vocabulary))
+        assert self._vocabulary is not None
+        asked = postings.counted(postings.ask(texts, self._vocabulary))
         weights = (1.0 + np.log(asked.weights)) * self._idf[asked.terms]
         matrix = sparse.csr_matrix((weights, asked.terms, asked.starts), shape=(len(texts), len(self._idf)))
         return exact_search.normalised(unit_rows(matrix) @ self._basis)
@@ -80,7 +78,7 @@ class LSA(VectorRetriever):
     def close(self) -> None:
         """See `Retriever`."""
         super().close()
-        self._postings = None
+        self._vocabulary = None
         self._idf = self._basis = np.empty(0, np.float32)
 
 

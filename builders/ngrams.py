@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ import pyarrow as pa
 from dsbuild.builders import lexical_tokens, postings
 from dsbuild.builders.lexical_tokens import Hashes
 from dsbuild.builders.postings import Asked, Postings, Weights
-from dsbuild.builders.retriever import Collection, Hits, Ordered, Rows, Scores
+from dsbuild.builders.term_weights import TermWeights
 from dsbuild.errors import RecipeError
 from dsbuild.filters.utf8 import Offsets
 
 
 @dataclass(eq=False)
-class Ngrams(Ordered):
+class Ngrams(TermWeights):
     """N-grams of the characters of a folded text, a space between its words; a Chinese, Japanese or Korean character counts as two.
 
     A weight is (1 + ln tf) (1 + ln ((1 + N) / (1 + df))). Scores lie in 0..1; a document without a common n-gram is no hit and scores 0.
@@ -33,46 +32,34 @@ class Ngrams(Ordered):
         super().__init__()
         if not 2 <= self.n <= 16:
             raise RecipeError(f"retriever.ngrams.n={self.n}: 2 to 16 characters")
-        self._postings: Postings | None = None
-        self._weights: Weights = np.empty(0, np.float32)
         self._idf: Weights = np.empty(0, np.float32)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Retriever`."""
         return {"retriever": "ngrams", "n": self.n, "terms": lexical_tokens.VERSION}
 
-    def _scan(self, texts: pa.Array) -> tuple[Hashes, Offsets]:
+    def scan(self, texts: pa.Array) -> tuple[Hashes, Offsets]:
+        """See `TermWeights`."""
         return lexical_tokens.ngram_hashes(texts, self.n)
 
-    def build(self, corpus: Collection, scratch: Path) -> None:
-        """See `Ordered`."""
-        found = postings.invert(corpus.texts, self._scan)
-        frequencies = found.frequencies
-        self._idf = (1.0 + np.log((1 + len(corpus)) / (1.0 + frequencies))).astype(np.float32)
+    def weigh(self, found: Postings) -> Weights:
+        """See `TermWeights`."""
+        frequencies, n = found.frequencies, len(found.lengths)
+        self._idf = (1.0 + np.log((1 + n) / (1.0 + frequencies))).astype(np.float32)
         weights = (1.0 + np.log(found.counts.astype(np.float32))) * np.repeat(self._idf, frequencies)
-        squares = np.bincount(found.documents, weights.astype(np.float64) ** 2, len(corpus))
+        squares = np.bincount(found.documents, weights.astype(np.float64) ** 2, n)
         lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
-        self._postings, self._weights = found, (weights / lengths[found.documents]).astype(np.float32)
+        return (weights / lengths[found.documents]).astype(np.float32)
 
-    def _ask(self, queries: Collection) -> Asked:
-        assert self._postings is not None
-        asked = postings.counted(postings.ask(queries.texts, self._postings.vocabulary, self._scan))
+    def ask(self, texts: pa.Array) -> Asked:
+        """The n-grams of queries with their weights, which have length 1."""
+        asked = postings.counted(super().ask(texts))
         weights = (1.0 + np.log(asked.weights)) * self._idf[asked.terms]
         rows = np.repeat(np.arange(len(asked.starts) - 1), np.diff(asked.starts))
-        lengths = np.sqrt(np.bincount(rows, weights.astype(np.float64) ** 2, len(queries)))
+        lengths = np.sqrt(np.bincount(rows, weights.astype(np.float64) ** 2, len(texts)))
         return Asked(asked.starts, asked.terms, (weights / lengths[rows]).astype(np.float32))
-
-    def find(self, queries: Collection, k: int) -> Hits:
-        """See `Ordered`."""
-        assert self._postings is not None
-        return postings.search(self._postings, self._weights, self._ask(queries), k)
-
-    def rate(self, queries: Collection, query_rows: Rows, doc_rows: Rows) -> Scores:
-        """See `Ordered`."""
-        assert self._postings is not None
-        return postings.rate(self._postings, self._weights, self._ask(queries), query_rows, doc_rows)
 
     def close(self) -> None:
         """See `Retriever`."""
         super().close()
-        self._postings, self._weights, self._idf = None, np.empty(0, np.float32), np.empty(0, np.float32)
+        self._idf = np.empty(0, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +39,13 @@ class Postings:
     def frequencies(self) -> npt.NDArray[np.int64]:
         """Documents of each term."""
         return np.diff(self.starts)
+
+    def by_document(self) -> tuple[npt.NDArray[np.int64], Numbers, npt.NDArray[np.int64]]:
+        """The postings turned round: where each document's begin (and the last ends), their terms, and which posting each is."""
+        order = np.argsort(self.documents, kind="stable")
+        terms = np.repeat(np.arange(len(self.frequencies), dtype=np.int32), self.frequencies)
+        starts = np.searchsorted(self.documents[order], np.arange(len(self.lengths) + 1)).astype(np.int64)
+        return starts, terms[order], order
 
 
 def invert(texts: pa.Array, scanner: Scanner = lexical_tokens.term_hashes) -> Postings:
@@ -163,7 +170,7 @@ def rate(postings: Postings, weights: Weights, asked: Asked, query_rows: Rows, d
     order = np.argsort(query_rows, kind="stable")
     found = np.empty(len(query_rows), np.float32)
     _rate(
-        postings.starts, postings.documents, weights, len(postings.lengths), asked.starts, asked.terms, asked.weights,
+        postings.starts, postings.documents, weights, asked.starts, asked.terms, asked.weights,
         np.ascontiguousarray(query_rows[order]), np.ascontiguousarray(doc_rows[order]), found,
     )  # fmt: skip
     scores = np.empty_like(found)
@@ -172,24 +179,29 @@ def rate(postings: Postings, weights: Weights, asked: Asked, query_rows: Rows, d
 
 
 @compiled
+def place_of(keys: Any, low: int, high: int, key: int) -> int:
+    """Where a key is among the ascending `keys[low:high]`, -1 if nowhere."""
+    end = high
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and keys[low] == key else -1
+
+
+@compiled
 def _rate(
-    starts: Any, documents: Any, weights: Any, n_documents: int, query_starts: Any, terms: Any, query_weights: Any, query_rows: Any,
-    doc_rows: Any, found: Any,
+    starts: Any, documents: Any, weights: Any, query_starts: Any, terms: Any, query_weights: Any, query_rows: Any, doc_rows: Any, found: Any
 ) -> None:  # fmt: skip
     for index in range(len(query_rows)):
         query, document = query_rows[index], doc_rows[index]
         total = np.float32(0.0)
         for at in range(query_starts[query], query_starts[query + 1]):
-            low, high = starts[terms[at]], starts[terms[at] + 1]
-            end = high
-            while low < high:
-                middle = (low + high) // 2
-                if documents[middle] < document:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low < end and documents[low] == document:
-                total += weights[low] * query_weights[at]
+            place = place_of(documents, starts[terms[at]], starts[terms[at] + 1], document)
+            if place >= 0:
+                total += weights[place] * query_weights[at]
         found[index] = total
 
 
@@ -197,9 +209,3 @@ def batches(queries: Collection, size: int = 8_192) -> Iterator[tuple[int, Colle
     """Runs of queries and where each begins."""
     for start in range(0, len(queries), size):
         yield start, queries.slice(start, min(size, len(queries) - start))
-
-
-def stacked(found: Iterable[Hits]) -> Hits:
-    """The hits of several runs of queries as one."""
-    rows, scores = zip(*found, strict=True)
-    return np.concatenate(rows), np.concatenate(scores)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dsbuild.builders import postings
+from dsbuild.builders import lexical_tokens, postings
+from dsbuild.builders.lexical_tokens import Hashes
 from dsbuild.builders.postings import Asked, Postings, Weights
 from dsbuild.builders.retriever import Collection, Hits, Ordered, Rows, Scores
+from dsbuild.filters.utf8 import Offsets
 
 
 class TermWeights(Ordered):
@@ -20,6 +22,10 @@ class TermWeights(Ordered):
         self._postings: Postings | None = None
         self._weights: Weights = np.empty(0, np.float32)
 
+    def scan(self, texts: pa.Array) -> tuple[Hashes, Offsets]:
+        """The hashes of the terms of texts: words, unless a subclass has other terms."""
+        return lexical_tokens.term_hashes(texts)
+
     def weigh(self, found: Postings) -> Weights:
         """The weights of the postings, in their order."""
         raise NotImplementedError
@@ -27,11 +33,11 @@ class TermWeights(Ordered):
     def ask(self, texts: pa.Array) -> Asked:
         """The terms of queries with their weights; a term that a query repeats counts as often."""
         assert self._postings is not None
-        return postings.ask(texts, self._postings.vocabulary)
+        return postings.ask(texts, self._postings.vocabulary, self.scan)
 
     def build(self, corpus: Collection, scratch: Path) -> None:
         """See `Ordered`."""
-        self._postings = postings.invert(corpus.texts)
+        self._postings = postings.invert(corpus.texts, self.scan)
         self._weights = self.weigh(self._postings)
 
     def find(self, queries: Collection, k: int) -> Hits:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dsbuild.builders import lexical_tokens
 from dsbuild.builders.lexical_tokens import Vocabulary
-from dsbuild.builders.postings import Scanner
+from dsbuild.builders.postings import Scanner, place_of
 from dsbuild.filters.utf8 import compiled
 
 Ints = npt.NDArray[np.int64]
@@ -174,19 +174,6 @@ def _expect(inverse: Any, share: Any, given_bounds: Any, made_bounds: Any, use: 
 
 
 @compiled
-def _place(keys: Any, low: int, high: int, key: int) -> int:
-    """Where a key is, -1 if nowhere."""
-    end = high
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < end and keys[low] == key else -1
-
-
-@compiled
 def _explained(
     n_from: int, keys: Any, counts: Any, totals: Any, texts: Any, n_texts: int, own_keys: Any, own_counts: Any, own_bounds: Any,
     group_terms: Any, group_bounds: Any, group_counts: Any, groups: Any, made: Any, made_bounds: Any, given: Any, given_bounds: Any,
@@ -203,14 +190,14 @@ def _explained(
             left[index] = totals[given[first + index]]
         if group >= 0:
             for at in range(own_bounds[group], own_bounds[group + 1]):
-                place = _place(given, first, first + width, own_keys[at] % (n_from + 1))
+                place = place_of(given, first, first + width, own_keys[at] % (n_from + 1))
                 if place >= 0:
                     left[place - first] -= own_counts[at]
         for target in range(made_bounds[row], made_bounds[row + 1]):
             term = made[target]
             others = texts[term]
             if group >= 0:
-                place = _place(group_terms, group_bounds[group], group_bounds[group + 1], term)
+                place = place_of(group_terms, group_bounds[group], group_bounds[group + 1], term)
                 if place >= 0:
                     others -= group_counts[place]
             if others <= 0 or width == 0:
@@ -221,12 +208,12 @@ def _explained(
                 if left[index] < 0.5:
                     continue
                 key = term * (n_from + 1) + given[first + index]
-                place = _place(keys, 0, len(keys), key)
+                place = place_of(keys, 0, len(keys), key)
                 if place < 0:
                     continue
                 value = counts[place]
                 if group >= 0:
-                    own = _place(own_keys, own_bounds[group], own_bounds[group + 1], key)
+                    own = place_of(own_keys, own_bounds[group], own_bounds[group + 1], key)
                     if own >= 0:
                         value -= own_counts[own]
                 if value > 0:

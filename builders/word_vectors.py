@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dsbuild import files
 from dsbuild.builders import exact_search, lexical_tokens, postings
+from dsbuild.builders.lexical_tokens import Vocabulary
 from dsbuild.builders.postings import Asked, Postings, Weights
 from dsbuild.builders.retriever import Collection
 from dsbuild.builders.vector_index import Floats, VectorRetriever
@@ -69,7 +70,7 @@ class WordVectors(VectorRetriever):
             raise RecipeError(
                 "retriever.words: dims, epochs, window and min_count are at least 1, learning_rate is above 0 and at most 1"
             )
-        self._postings: Postings | None = None
+        self._vocabulary: Vocabulary | None = None
         self._idf = self._words = self._mean = np.empty(0, np.float32)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -86,13 +87,10 @@ class WordVectors(VectorRetriever):
         self._words = self._train(corpus.texts, found, scratch)
         self._idf = (1.0 + np.log((1 + len(corpus)) / (1.0 + frequencies))).astype(np.float32)
         weights: Weights = ((1.0 + np.log(found.counts)) * np.repeat(self._idf, frequencies)).astype(np.float32)
-        terms = np.repeat(np.arange(len(frequencies), dtype=np.int32), frequencies)
-        order = np.argsort(found.documents, kind="stable")
-        starts = np.searchsorted(found.documents[order], np.arange(len(corpus) + 1)).astype(np.int64)
-        vectors = self._means(Asked(starts, terms[order], weights[order]))
+        starts, terms, order = found.by_document()
+        vectors = self._means(Asked(starts, terms, weights[order]))
         self._mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        empty = np.empty(0, np.int32)
-        self._postings = Postings(found.vocabulary, found.starts[:1], empty, empty, found.lengths)
+        self._vocabulary = found.vocabulary
         self.hold(self._centred(vectors), corpus)
 
     def _means(self, texts: Asked) -> Floats:
@@ -139,13 +137,13 @@ class WordVectors(VectorRetriever):
 
     def encode(self, texts: pa.Array) -> Floats:
         """See `VectorRetriever`."""
-        assert self._postings is not None
-        asked = postings.counted(postings.ask(texts, self._postings.vocabulary))
+        assert self._vocabulary is not None
+        asked = postings.counted(postings.ask(texts, self._vocabulary))
         weights = ((1.0 + np.log(asked.weights)) * self._idf[asked.terms]).astype(np.float32)
         return self._centred(self._means(Asked(asked.starts, asked.terms, weights)))
 
     def close(self) -> None:
         """See `Retriever`."""
         super().close()
-        self._postings = None
+        self._vocabulary = None
         self._idf = self._words = self._mean = np.empty(0, np.float32)
