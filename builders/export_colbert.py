@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from dsbuild.builders.exported import Task, at_least
+from dsbuild.builders.exported import Task, at_least, needs_scores, passages_of
 from dsbuild.builders.flat_lines import Ids, flat, opened_ids
 from dsbuild.builders.scope import Example, Passage, joined
-from dsbuild.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class ColBERT:
     def write(self, task: Task) -> None:
         """See `Exporter`."""
         at_least("n", self.n)
-        if self.retriever and not self.scores:
-            raise RecipeError("--retriever: says whose scores are written; needs --scores")
+        needs_scores(self.retriever, self.scores)
         for scope in task.scopes:
             base = task.base(scope)
             teacher = task.views.retriever(scope, self.retriever) if self.scores else None
@@ -54,10 +52,10 @@ class ColBERT:
     def _make(self, docs: Ids, queries: Ids, example: Example) -> list[list[Any]] | str:
         if not queries.known(example.id):
             return "empty_query"
-        positives = [one for one in example.positives if not self.scores or one.score is not None]
-        negatives = [one for one in example.negatives if not self.scores or one.score is not None][: self.n]
-        if not positives or not negatives:
-            return "no_negative" if not example.negatives else "no_score"
+        found = passages_of(example, self.n, scored=self.scores)
+        if isinstance(found, str):
+            return found
+        positives, negatives = found
         number = int(queries(example.id))
         return [[number, *(self._shown(docs, one) for one in (first, *negatives))] for first in positives]
 

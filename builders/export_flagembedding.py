@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dsbuild.builders.exported import Task, at_least
+from dsbuild.builders.exported import Task, at_least, needs_scores, passages_of
 from dsbuild.builders.scope import Example
-from dsbuild.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class FlagEmbedding:
     def write(self, task: Task) -> None:
         """See `Exporter`."""
         at_least("n", self.n)
-        if self.retriever and not self.scores:
-            raise RecipeError("--retriever: says whose scores are written; needs --scores")
+        needs_scores(self.retriever, self.scores)
         for scope in task.scopes:
             teacher = task.views.retriever(scope, self.retriever) if self.scores else None
             for split in task.views.splits(scope, "queries"):
@@ -41,10 +39,10 @@ class FlagEmbedding:
                 task.folder.name(task.config(scope, "train"), split, path)
 
     def _make(self, example: Example) -> list[dict[str, Any]] | str:
-        positives = [one for one in example.positives if not self.scores or one.score is not None]
-        negatives = [one for one in example.negatives if not self.scores or one.score is not None][: self.n]
-        if not positives or not negatives:
-            return "no_negative" if not example.negatives else "no_score"
+        found = passages_of(example, self.n, scored=self.scores)
+        if isinstance(found, str):
+            return found
+        positives, negatives = found
         row: dict[str, Any] = {
             "query": example.text, "pos": [one.whole for one in positives], "neg": [one.whole for one in negatives],
         }  # fmt: skip

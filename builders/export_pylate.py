@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from dsbuild.builders.export_sentence_transformers import FLOATS, STRING, constant, fewer
-from dsbuild.builders.exported import Task, at_least, choice
+from dsbuild.builders.export_sentence_transformers import FLOATS, STRING, constant, write_tuples
+from dsbuild.builders.exported import Task, at_least, choice, passages_of
 from dsbuild.builders.scope import Example, joined
 
 
@@ -39,29 +39,16 @@ class PyLate:
     def _contrastive(self, task: Task) -> None:
         n = constant(task, self.n)
         negatives = ["negative"] if n == 1 else [f"negative_{number}" for number in range(1, n + 1)]
-        schema = pa.schema([(name, STRING) for name in ("query", "positive", *negatives)])
-
-        def make(example: Example) -> list[tuple[str, ...]] | str:
-            if len(example.negatives) < n:
-                return fewer(example.negatives)
-            return [
-                (example.text, positive.whole, *(one.whole for one in example.negatives[:n]))
-                for positive in example.positives
-            ]
-
-        for scope in task.scopes:
-            for split in task.views.splits(scope, "queries"):
-                task.folder.table(task.config(scope), split, schema, task.examples(scope, split, make))
+        write_tuples(task, n, ("query", "positive", *negatives))
 
     def _distillation(self, task: Task) -> None:
         train = pa.schema([("query_id", STRING), ("document_ids", pa.list_(STRING)), ("scores", FLOATS)])
 
         def make(example: Example) -> list[tuple[object, ...]] | str:
-            positives = [one for one in example.positives if one.score is not None]
-            negatives = [one for one in example.negatives if one.score is not None][: self.n]
-            if not positives or not negatives:
-                return "no_negative" if not example.negatives else "no_score"
-            chosen = [*positives, *negatives]
+            found = passages_of(example, self.n, scored=True)
+            if isinstance(found, str):
+                return found
+            chosen = [*found[0], *found[1]]
             return [(example.id, [one.id for one in chosen], [one.score for one in chosen])]
 
         for scope in task.scopes:

@@ -5,12 +5,13 @@ Columns are read by their order; `label`, `labels`, `score` and `scores` are the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
-from dsbuild.builders.exported import Task, at_least, choice
+from dsbuild.builders.exported import Task, at_least, choice, needs_scores, passages_of
 from dsbuild.builders.scope import Example, Passage
 from dsbuild.errors import RecipeError
 
@@ -60,20 +61,7 @@ class NTuple:
     def write(self, task: Task) -> None:
         """See `Exporter`."""
         n = constant(task, self.n)
-        names = ["anchor", "positive", *(f"negative_{number}" for number in range(1, n + 1))]
-        schema = pa.schema([(name, STRING) for name in names])
-
-        def make(example: Example) -> list[tuple[str, ...]] | str:
-            if len(example.negatives) < n:
-                return fewer(example.negatives)
-            return [
-                (example.text, positive.whole, *(one.whole for one in example.negatives[:n]))
-                for positive in example.positives
-            ]
-
-        for scope in task.scopes:
-            for split in task.views.splits(scope, "queries"):
-                task.folder.table(task.config(scope), split, schema, task.examples(scope, split, make))
+        write_tuples(task, n, ("anchor", "positive", *(f"negative_{number}" for number in range(1, n + 1))))
 
 
 @dataclass(frozen=True)
@@ -95,8 +83,7 @@ class Labeled:
         """See `Exporter`."""
         choice("st-labeled", self.style, ("pair", "list"))
         at_least("n", self.n)
-        if self.retriever and not self.scores:
-            raise RecipeError("--retriever: says whose scores are written; needs --scores")
+        needs_scores(self.retriever, self.scores)
         kind = pa.float32() if self.scores else pa.int64()
         if self.style == "pair":
             schema = pa.schema([("anchor", STRING), ("document", STRING), ("score" if self.scores else "label", kind)])
@@ -109,10 +96,10 @@ class Labeled:
                 task.folder.table(task.config(scope), split, schema, task.examples(scope, split, self._make, teacher))
 
     def _make(self, example: Example) -> list[tuple[object, ...]] | str:
-        positives = [one for one in example.positives if not self.scores or one.score is not None]
-        negatives = [one for one in example.negatives if not self.scores or one.score is not None][: self.n]
-        if not positives or not negatives:
-            return "no_negative" if not example.negatives else "no_score"
+        found = passages_of(example, self.n, scored=self.scores)
+        if isinstance(found, str):
+            return found
+        positives, negatives = found
         passages = [*positives, *negatives]
         values = [one.score for one in passages] if self.scores else [1] * len(positives) + [0] * len(negatives)
         if self.style == "list":
@@ -164,6 +151,23 @@ class Distil:
             differences = [own - score for score in scores]
             value = differences[0] if len(differences) == 1 else differences
         return (example.text, positive.whole, *(one.whole for one in negatives), value)
+
+
+def write_tuples(task: Task, n: int, names: Sequence[str]) -> None:
+    """Tables of a query, a positive and n negatives, a row for each positive; names: of the columns."""
+    schema = pa.schema([(name, STRING) for name in names])
+
+    def make(example: Example) -> list[tuple[str, ...]] | str:
+        if len(example.negatives) < n:
+            return fewer(example.negatives)
+        return [
+            (example.text, positive.whole, *(one.whole for one in example.negatives[:n]))
+            for positive in example.positives
+        ]
+
+    for scope in task.scopes:
+        for split in task.views.splits(scope, "queries"):
+            task.folder.table(task.config(scope), split, schema, task.examples(scope, split, make))
 
 
 def constant(task: Task, n: int | None) -> int:

@@ -14,7 +14,7 @@ import yaml
 from dsbuild import __version__, files
 from dsbuild.builders import EXPORTS
 from dsbuild.builders.parts import public
-from dsbuild.builders.scope import Example, Scope, Selection
+from dsbuild.builders.scope import Example, Passage, Scope, Selection
 from dsbuild.builders.view_files import LEFT, Lines, ViewFolder, check_place
 from dsbuild.builders.views import Views, open_views
 from dsbuild.errors import RecipeError, ReleaseError, UnknownName
@@ -167,6 +167,22 @@ def at_least(option: str, value: int | None, least: int = 1) -> None:
     """Refuse a number that is too small."""
     if value is not None and value < least:
         raise RecipeError(f"--{option} {value}: at least {least}")
+
+
+def needs_scores(retriever: str | None, scores: bool) -> None:
+    """Refuse the name of a retriever whose scores are not written."""
+    if retriever and not scores:
+        raise RecipeError("--retriever: says whose scores are written; needs --scores")
+
+
+def passages_of(example: Example, n: int | None, *, scored: bool) -> tuple[Sequence[Passage], Sequence[Passage]] | str:
+    """The positives of a query and at most n negatives, only those with a score if it is written; or why one of the two is empty."""
+    positives, negatives = (
+        [one for one in side if not scored or one.score is not None] for side in (example.positives, example.negatives)
+    )
+    if not positives or not negatives:
+        return "no_negative" if not example.negatives else "no_score"
+    return positives, negatives[:n]
 
 
 def run_export(folder: Path, view: str, out: Path, selection: Selection, given: Mapping[str, Any]) -> dict[str, Any]:
