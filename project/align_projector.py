@@ -18,8 +18,7 @@ from dsbuild.project.alignment import Link, Symmetry, on_units, units_in
 from dsbuild.project.association import Association
 from dsbuild.project.parallel_text import read_parallel
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
-from dsbuild.project.span_context import length_ratio
-from dsbuild.project.span_evidence import cut, part_of_target
+from dsbuild.project.span_evidence import cut, length_ratio, part_of_target
 from dsbuild.project.span_model import Texts, keys, posterior, texts
 from dsbuild.project.span_rules import DEFAULT_RULE, check_rule, choose, tidy
 from dsbuild.spans import Piece, Span, merged

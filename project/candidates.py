@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from dsbuild.errors import EngineError, UnknownName
 from dsbuild.project.projector import Candidate, Parallel, Projected, check_numbers
-from dsbuild.project.span_context import Context, length_ratio, span_contexts
+from dsbuild.project.span_context import Context, span_contexts
+from dsbuild.project.span_evidence import length_ratio
 from dsbuild.project.span_rules import tidy
 from dsbuild.scoring import Scored, TranslationScorer
 from dsbuild.spans import Piece, Span, merged

@@ -23,7 +23,7 @@ from dsbuild.project.calibration import Calibration, load, threshold
 from dsbuild.project.lexical_aligner import LexicalAligner
 from dsbuild.project.parallel_text import read_parallel
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
-from dsbuild.project.span_evidence import FEATURES, Option, Range, SetEvidence, Unit, cut
+from dsbuild.project.span_evidence import FEATURES, Option, Range, SetEvidence, Unit, cut, length_ratio
 from dsbuild.project.span_model import keys
 from dsbuild.project.span_rules import tidy
 from dsbuild.spans import Piece, Span
@@ -150,11 +150,11 @@ class CascadeProjector:
 
     def units(self, pairs: Sequence[Parallel]) -> list[Unit]:
         """The pairs cut into words, with the links of every aligner: what the evidence is made of."""
-        source, target = sum(len(pair.source.text) for pair in pairs), sum(len(pair.target) for pair in pairs)
+        ratio = length_ratio(pairs)
         lexical = LexicalAligner()
         units = []
         for pair in pairs:
-            src, tgt, parts = cut(pair, max(1, target) / max(1, source))
+            src, tgt, parts = cut(pair, ratio)
             units.append(Unit(pair, src, tgt, keys(pair.source.text, src), keys(pair.target, tgt), parts, {}, lexical))
         more = [(keys(source, word_spans(source)), keys(target, word_spans(target))) for source, target in self._more]
         lexical.fit(

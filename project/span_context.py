@@ -63,13 +63,6 @@ def span_contexts(pair: Parallel, ratio: float) -> dict[str, list[Context]]:
     return found
 
 
-def length_ratio(pairs: Sequence[Parallel]) -> float:
-    """Target characters a source character, over all pairs that have a target; 1 where none has."""
-    held = [pair for pair in pairs if pair.target.strip()]
-    n_src = sum(len(pair.source.text) for pair in held)
-    return sum(len(pair.target) for pair in held) / n_src if n_src else 1.0
-
-
 def _stretch(text: str, words: Sequence[Piece], part: tuple[int, int]) -> Piece:
     """From the part's first word to the next part's, white space at the ends left out."""
     start = words[part[0]][0] if part[0] else 0

@@ -81,6 +81,13 @@ def cut(pair: Parallel, ratio: float) -> tuple[list[Piece], list[Piece], list[tu
     return src, tgt, parts
 
 
+def length_ratio(pairs: Sequence[Parallel]) -> float:
+    """Target characters a source character, over all pairs that have a target; 1 where none has."""
+    held = [pair for pair in pairs if pair.target.strip()]
+    n_src = sum(len(pair.source.text) for pair in held)
+    return sum(len(pair.target) for pair in held) / n_src if n_src else 1.0
+
+
 def _within(words: Sequence[Piece], start: int, end: int) -> Range:
     inside = [place for place, word in enumerate(words) if start <= word[0] < end]
     return (inside[0], inside[-1] + 1) if inside else (0, 0)
@@ -96,7 +103,7 @@ class SetEvidence:
     """What the whole set says; made once, then asked for each span."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
-        self.ratio = _ratio(units)
+        self.ratio = length_ratio([unit.pair for unit in units])
         self._usual = Counter(key for unit in units for key in unit.tgt_keys)
         self._most = math.log1p(max(self._usual.values(), default=1))
         self._became: dict[str, Counter[str]] = {}
@@ -280,8 +287,3 @@ def _jaccard(one: Range, other: Range) -> float:
 def _share(flags: Iterator[bool]) -> float:
     held = list(flags)
     return sum(held) / len(held) if held else 0.0
-
-
-def _ratio(units: Sequence[Unit]) -> float:
-    source, target = sum(len(unit.pair.source.text) for unit in units), sum(len(unit.pair.target) for unit in units)
-    return max(1, target) / max(1, source)
