@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from dsbuild import release
 from dsbuild.builders import rank_statistics as statistics
 from dsbuild.builders.kept_documents import MAIN, METRICS, SHOWN, Floats
-from dsbuild.builders.retriever import one
+from dsbuild.builders.retriever import id_rows, one
 
 WHOLE, KEPT, LEFT_OUT, REFITTED = RANKINGS = ("whole", "kept", "left_out", "refitted")
 RUNS = pa.schema(
@@ -104,7 +104,7 @@ class _Judged:
         queries = _distinct(qrels.filter(pc.greater(qrels["relevance"], 0))["query_id"])
         qrels = qrels.filter(pc.is_in(qrels["query_id"].cast(pa.large_string()), value_set=queries))
         documents = _distinct(qrels["doc_id"])
-        keys = _at(qrels["query_id"], queries) * max(1, len(documents)) + _at(qrels["doc_id"], documents)
+        keys = id_rows(qrels["query_id"], queries) * max(1, len(documents)) + id_rows(qrels["doc_id"], documents)
         order = np.argsort(keys, kind="stable")
         grades = np.maximum(qrels["relevance"].to_numpy().astype(np.float64), 0.0)
         return cls(queries, documents, keys[order], grades[order])
@@ -131,17 +131,15 @@ def _distinct(column: pa.ChunkedArray) -> pa.Array:
     return ids.take(pc.sort_indices(ids))
 
 
-def _at(column: pa.ChunkedArray, known: pa.Array) -> npt.NDArray[np.int64]:
-    found = pc.fill_null(pc.index_in(column.cast(pa.large_string()), value_set=known), -1)
-    return np.asarray(found.to_numpy(), np.int64)
-
-
 def _scores(
     names: Sequence[str], runs: pa.Table, judged: _Judged, kept: pa.Array
 ) -> tuple[Scores, npt.NDArray[np.int64]]:
     """Scores by ranking and metric, NaN for a retriever that a ranking does not have; and for each query the rank to which all rankings are whole."""
-    query, system = _at(runs["query_id"], judged.queries), _at(runs["retriever"], pa.array(names, pa.large_string()))
-    ranking = _at(runs["ranking"], pa.array(RANKINGS, pa.large_string()))
+    query, system = (
+        id_rows(runs["query_id"], judged.queries),
+        id_rows(runs["retriever"], pa.array(names, pa.large_string())),
+    )
+    ranking = id_rows(runs["ranking"], pa.array(RANKINGS, pa.large_string()))
     rank = runs["rank"].to_numpy().astype(np.int64)
     ours = (query >= 0) & (system >= 0) & (ranking >= 0) & (rank <= SHOWN)
     gone = (
@@ -152,7 +150,7 @@ def _scores(
     whole_to = np.full(len(judged.queries), SHOWN, np.int64)
     np.minimum.at(whole_to, query[gone], rank[gone] - 1)
     grades = np.zeros((len(RANKINGS), len(names), len(judged.queries), SHOWN))
-    found = judged.of_pairs(query, _at(runs["doc_id"], judged.documents))
+    found = judged.of_pairs(query, id_rows(runs["doc_id"], judged.documents))
     grades[ranking[ours], system[ours], query[ours], rank[ours] - 1] = found[ours]
     there = np.zeros((len(RANKINGS), len(names)), np.bool_)
     there[ranking[ours], system[ours]] = True

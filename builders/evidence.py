@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints
-from dsbuild.builders.retrieve import Keeps
+from dsbuild.builders.retrieve import Keeps, whole_of
 from dsbuild.builders.retriever import Collection, Retriever, one, open_retrievers
 from dsbuild.errors import SourceError
 from dsbuild.stage import Counts, Result, Shard, Workspace
@@ -57,8 +56,8 @@ class FindEvidence:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """corpus, queries, candidates.<miner>, anchors.<miner> (whole tables) -> out (`EVIDENCE`), a shard for each block of queries."""
-        corpus = Collection.of(_read(inputs["corpus"], ["doc_id", "title", "text"]), "doc_id", self.lang)
-        queries = Collection.of(_read(inputs["queries"], ["query_id", "text"]), "query_id", self.lang)
+        corpus = Collection.of(whole_of(inputs["corpus"], ["doc_id", "title", "text"]), "doc_id", self.lang)
+        queries = Collection.of(whole_of(inputs["queries"], ["query_id", "text"]), "query_id", self.lang)
         total = sum(shard.num_rows for shard in inputs[f"candidates.{self.miners[0]}"])
 
         def found() -> Iterator[Shard]:
@@ -242,12 +241,3 @@ def _rows(ids: pa.Array, known: pa.Array) -> Ints:
         name = ids.filter(pc.is_null(found))[0].as_py()
         raise SourceError(f"candidates: document {name!r} is not in the corpus; retrieve from the same corpus")
     return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _read(shards: Any, columns: list[str]) -> pa.Table:
-    parts = []
-    for path in shards.paths:
-        table = parquet.read(path, columns)
-        fields = [pa.field(each.name, pa.large_string()) for each in table.schema]
-        parts.append(table.cast(pa.schema(fields)))
-    return pa.concat_tables(parts)

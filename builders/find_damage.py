@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from dsbuild import parquet
 from dsbuild.builders.damage import Alarms, gather, weigh
 from dsbuild.builders.pair_signs import PAIR_SIGNS, TEXT_SIGNS, Parallel, Signs
-from dsbuild.builders.retriever import Collection
+from dsbuild.builders.retriever import Collection, id_rows
 from dsbuild.builders.terminology import Split, splits
 from dsbuild.stage import Result, Shard, Workspace
 
@@ -106,11 +106,8 @@ class FindDamage:
                 table = read[prefix + name]
                 rows = pc.index_in(ids, table[key].combine_chunks().cast(ids.type))
                 sides[prefix + name] = Collection.of(table.take(rows), key, lang)
-        query = pc.fill_null(
-            pc.index_in(qrels["query_id"].cast(pa.large_string()), sides["queries"].ids), -1
-        ).to_numpy()
-        doc = pc.fill_null(pc.index_in(qrels["doc_id"].cast(pa.large_string()), sides["corpus"].ids), -1).to_numpy()
-        pairs = np.unique(np.column_stack([query, doc])[(query >= 0) & (doc >= 0)].astype(np.int64), axis=0)
+        query, doc = id_rows(qrels["query_id"], sides["queries"].ids), id_rows(qrels["doc_id"], sides["corpus"].ids)
+        pairs = np.unique(np.column_stack([query, doc])[(query >= 0) & (doc >= 0)], axis=0)
         return Parallel(sides["src_queries"], sides["src_corpus"], sides["queries"], sides["corpus"], pairs)
 
     def _table(self, signs: Signs, found: Alarms) -> pa.Table:

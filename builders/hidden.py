@@ -15,6 +15,7 @@ from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints, Mask
 from dsbuild.builders.choose_negatives import Block, How
 from dsbuild.builders.evidence import hashed, labels_of, ranges
 from dsbuild.builders.identity import Identity
+from dsbuild.builders.retriever import id_rows
 
 # Queries that are drawn from at most, by hash.
 MOST = 2_000
@@ -38,7 +39,7 @@ class Asked:
 
     def places(self, query_ids: pa.Array) -> Ints:
         """The place of each query here, -1 where it is not."""
-        return np.asarray(pc.fill_null(pc.index_in(query_ids, self.ids), -1).to_numpy(zero_copy_only=False), np.int64)
+        return id_rows(query_ids, self.ids)
 
 
 def asked_of(inputs: Mapping[str, Any], retriever: str, seed: int, least: int = 2, most: int = MOST) -> Asked:

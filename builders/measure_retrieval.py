@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dsbuild import parquet
 from dsbuild.builders import retrieval_metrics
+from dsbuild.builders.retriever import id_rows
 from dsbuild.stage import Result, Shard, Workspace
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ class MeasureRetrieval:
 def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: int) -> pa.Table:
     """`MEASURES` of the queries with a relevant document. A pair that is judged several times has its highest grade."""
     ids = queries.combine_chunks()
-    query, doc = _places(qrels["query_id"], ids), pc.dictionary_encode(qrels["doc_id"].combine_chunks())
+    query, doc = id_rows(qrels["query_id"], ids), pc.dictionary_encode(qrels["doc_id"].combine_chunks())
     docs = doc.indices.to_numpy().astype(np.int64)
     grades = np.maximum(qrels["relevance"].to_numpy(), 0).astype(np.float64)
     size = max(1, len(doc.dictionary))
@@ -67,7 +68,10 @@ def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: 
     starts = np.searchsorted(query, np.arange(len(ids)))
     ideal = np.zeros((len(ids), int(np.bincount(query, minlength=1).max())))
     ideal[query, np.arange(len(query)) - starts[query]] = grades
-    rows, hits = _places(candidates["query_id"], ids), _places(candidates["doc_id"], doc.dictionary)
+    rows, hits = (
+        id_rows(candidates["query_id"], ids),
+        id_rows(candidates["doc_id"], doc.dictionary.cast(pa.large_string())),
+    )
     ranks = candidates["rank"].to_numpy().astype(np.int64)
     use = (rows >= 0) & (hits >= 0)
     wanted = rows[use] * size + hits[use]
@@ -87,8 +91,3 @@ def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: 
         pa.array(first.astype(np.int32), mask=first == 0),
     ]  # fmt: skip
     return pa.table(columns, schema=MEASURES)
-
-
-def _places(values: pa.ChunkedArray, known: pa.Array) -> npt.NDArray[np.int64]:
-    found = pc.fill_null(pc.index_in(values.cast(pa.large_string()), value_set=known.cast(pa.large_string())), -1)
-    return np.asarray(found.to_numpy(), np.int64)

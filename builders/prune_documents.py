@@ -17,7 +17,7 @@ from dsbuild import parquet
 from dsbuild.builders import kept_documents, rank_statistics
 from dsbuild.builders.certificate import KEPT, LEFT_OUT, REFITTED, RUNS, WHOLE, certify
 from dsbuild.builders.kept_documents import NEVER, SHOWN, Ints, Mask, Pool
-from dsbuild.builders.retriever import Collection, one
+from dsbuild.builders.retriever import Collection, id_rows, one
 from dsbuild.builders.systems import Systems
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
@@ -274,11 +274,11 @@ class Certify:
 
 def _restricted(pool: Pool, keep: Mask) -> npt.NDArray[np.int64]:
     """The first kept documents of the one ranking of a pool."""
-    places: Ints = pool.found(keep, SHOWN)[0]
+    first: Ints = pool.found(keep, SHOWN)[0]
     if not pool.hits.shape[2]:
-        return np.full(places.shape, -1, np.int64)
-    rows = np.take_along_axis(pool.hits[0].astype(np.int64), np.maximum(places, 0), axis=1)
-    found: Ints = np.where(places >= 0, rows, -1)
+        return np.full(first.shape, -1, np.int64)
+    rows = np.take_along_axis(pool.hits[0].astype(np.int64), np.maximum(first, 0), axis=1)
+    found: Ints = np.where(first >= 0, rows, -1)
     return found
 
 
@@ -299,7 +299,7 @@ def _pool(
 ) -> Pool:
     """What the retrievers found for the queries with a relevant document; judged is what is judged for any query that stays."""
     qrels = _of(_whole(inputs["qrels"], ["query_id", "doc_id", "relevance"]), staying)
-    query, document = _places(qrels["query_id"], asked), _places(qrels["doc_id"], ids)
+    query, document = id_rows(qrels["query_id"], asked), id_rows(qrels["doc_id"], ids)
     there = (query >= 0) & (document >= 0)
     grades = qrels["relevance"].to_numpy().astype(np.int64)
     pool = Pool.of(_hits(inputs, retrievers, asked, ids), len(ids), query[there], document[there], grades[there])
@@ -316,7 +316,7 @@ def _hits(
     for name in retrievers:
         parts = []
         for rows in _each(inputs[f"candidates.{name}"], ["query_id", "doc_id", "rank"]):
-            parts.append((_places(rows["query_id"], asked), _places(rows["doc_id"], ids), rows["rank"].to_numpy()))
+            parts.append((id_rows(rows["query_id"], asked), id_rows(rows["doc_id"], ids), rows["rank"].to_numpy()))
         query, document, rank = (np.concatenate([one[side] for one in parts]) for side in range(3))
         ours = (query >= 0) & (document >= 0)
         hits = np.full((len(asked), int(rank[ours].max(initial=0))), -1, np.int32)
@@ -331,11 +331,6 @@ def _of(rows: pa.Table, queries: pa.Array) -> pa.Table:
 
 def _named(ids: pa.Array, mask: Mask) -> pa.Array:
     return ids.filter(pa.array(mask)).cast(pa.string())
-
-
-def _places(values: pa.ChunkedArray, known: pa.Array) -> Ints:
-    found = pc.fill_null(pc.index_in(values.cast(pa.large_string()), value_set=known), -1)
-    return np.asarray(found.to_numpy(), np.int64)
 
 
 def _each(shards: Shards, columns: list[str]) -> Iterator[pa.Table]:

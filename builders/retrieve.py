@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dsbuild import parquet
-from dsbuild.builders.retriever import Collection, Retriever, Rows, names_in, open_retrievers, split_spec
+from dsbuild.builders.retriever import Collection, Retriever, Rows, id_rows, names_in, open_retrievers, split_spec
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.graph import Input, Node
 from dsbuild.stage import Result, Shard, Shards, Workspace
@@ -69,9 +68,9 @@ class Retrieve:
         Queries stand in the order of their table, candidates by rank, anchors in the order of qrels. A judgement that names a missing
         query or document has no anchor.
         """
-        corpus = Collection.of(_whole(inputs["corpus"], ["doc_id", "title", "text"]), "doc_id", self.lang)
-        queries = Collection.of(_whole(inputs["queries"], ["query_id", "text"]), "query_id", self.lang)
-        qrels = _whole(inputs["qrels"], ["query_id", "doc_id", "relevance"])
+        corpus = Collection.of(whole_of(inputs["corpus"], ["doc_id", "title", "text"]), "doc_id", self.lang)
+        queries = Collection.of(whole_of(inputs["queries"], ["query_id", "text"]), "query_id", self.lang)
+        qrels = whole_of(inputs["qrels"], ["query_id", "doc_id", "relevance"])
         (retriever,) = open_retrievers(self.spec, self.options)
         if isinstance(retriever, Keeps):
             retriever.keep_in(work.store / "vectors")
@@ -101,7 +100,8 @@ class Retrieve:
         return Result({"candidates": searched(), "anchors": (Shard(table) for table in anchors)}, facts=facts)
 
 
-def _whole(shards: Shards, columns: list[str]) -> pa.Table:
+def whole_of(shards: Shards, columns: list[str]) -> pa.Table:
+    """Some columns of a whole table, its strings as large_string."""
     return pa.concat_tables([_large(parquet.read(path, columns)) for path in shards.paths])
 
 
@@ -145,7 +145,7 @@ class _Judged:
 
     @classmethod
     def of(cls, qrels: pa.Table, queries: Collection, corpus: Collection) -> _Judged:
-        query, document = _places(qrels["query_id"], queries.ids), _places(qrels["doc_id"], corpus.ids)
+        query, document = id_rows(qrels["query_id"], queries.ids), id_rows(qrels["doc_id"], corpus.ids)
         there = np.flatnonzero((query >= 0) & (document >= 0))
         there = there[np.argsort(query[there], kind="stable")]
         grades = qrels["relevance"].to_numpy().astype(np.int32)
@@ -171,12 +171,6 @@ class _Judged:
             pa.array(ranks, mask=ranks == 0),
         ]
         return pa.table(columns, schema=ANCHORS)
-
-
-def _places(values: pa.ChunkedArray, known: pa.Array) -> Rows:
-    """The row of each id among the known ones, -1 where it is not among them."""
-    found = pc.fill_null(pc.index_in(values.cast(pa.large_string()), value_set=known), -1)
-    return np.asarray(found.to_numpy(), np.int64)
 
 
 def retrieve_nodes(

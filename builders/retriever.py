@@ -79,6 +79,12 @@ def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.cast(pa.large_string())
 
 
+def id_rows(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> Rows:
+    """The row of each id among the known ones (large_string), -1 where it is not among them."""
+    found = pc.fill_null(pc.index_in(values.cast(pa.large_string()), value_set=known), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+
+
 class Retriever(Protocol):
     """Finds documents for queries.
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild.builders.lines import bare_name, blocks
-from dsbuild.builders.retriever import Collection, Hits, Rows, Scores
+from dsbuild.builders.retriever import Collection, Hits, Rows, Scores, id_rows
 from dsbuild.digests import file_sha256
 from dsbuild.errors import SourceError, UnknownName
 
@@ -102,13 +102,10 @@ class RunFile:
                 "in a run larger is better; if these are distances, write them negated"
             )
 
-    def _of(self, queries: Collection) -> npt.NDArray[np.int64]:
-        return np.asarray(pc.fill_null(pc.index_in(queries.ids, value_set=self._queries), -1).to_numpy(), np.int64)
-
     def search(self, queries: Collection, k: int) -> Hits:
         """See `Retriever`."""
         rows, scores = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
-        for index, own in enumerate(self._of(queries).tolist()):
+        for index, own in enumerate(id_rows(queries.ids, self._queries).tolist()):
             if own >= 0:
                 start, end = self._starts[own], min(self._starts[own + 1], self._starts[own] + k)
                 rows[index, : end - start], scores[index, : end - start] = (
@@ -120,7 +117,7 @@ class RunFile:
     def score(self, queries: Collection, query_rows: Rows, doc_rows: Rows) -> Scores:
         """See `Retriever`: NaN for documents that the run does not have."""
         scores = np.full(len(query_rows), np.nan, np.float32)
-        own = self._of(queries)
+        own = id_rows(queries.ids, self._queries)
         for index, (query, document) in enumerate(zip(own[query_rows].tolist(), doc_rows.tolist(), strict=True)):
             if query >= 0:
                 start, end = self._starts[query], self._starts[query + 1]
