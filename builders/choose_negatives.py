@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints
@@ -22,7 +21,6 @@ from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
 from dsbuild.tables import NEGATIVES
 
 How = Literal["min", "max", "mean"]
-HOWS = ("min", "max", "mean")
 # A rank that stands for all beyond the depth of retrieval.
 BEYOND = 0
 
@@ -58,6 +56,17 @@ class Block:
     def positives(self) -> Ints:
         """How many documents of each query are judged relevant."""
         return np.bincount(self.anchors.query_of[self.anchors.positive], minlength=self.candidates.n_queries)
+
+    def other_ranks(self, rows: Ints) -> dict[str, Ints]:
+        """The rank of rows by each retriever that does not mine, `BEYOND` where it did not return them."""
+        if self.others is None:
+            return {}
+        ids = self.candidates.doc_ids.take(pa.array(self.candidates.docs[rows]))
+        at = self.others.lookup(self.candidates.query_of[rows], ids)
+        return {
+            name: np.where(at >= 0, ranks[at], BEYOND) if len(ranks) else np.full(len(at), BEYOND)
+            for name, ranks in zip(self.others.retrievers, self.others.ranks, strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -173,12 +182,7 @@ class ChooseNegatives:
         ranks: dict[str, dict[str, int]] = {"union": _histogram(candidates.place[rows])}
         for name, rank in zip(candidates.retrievers, candidates.ranks, strict=True):
             ranks[name] = _histogram(rank[rows])
-        if block.others is not None:
-            at = block.others.lookup(
-                candidates.query_of[rows], candidates.doc_ids.take(pa.array(candidates.docs[rows]))
-            )
-            for name, rank in zip(block.others.retrievers, block.others.ranks, strict=True):
-                ranks[name] = _histogram(np.where(at >= 0, rank[at], BEYOND)) if len(rank) else {str(BEYOND): len(rows)}
+        ranks |= {name: _histogram(found) for name, found in block.other_ranks(rows).items()}
         refused = np.bincount(block.reasons[asked[candidates.query_of]], minlength=len(REASONS))
         return {
             "queries": int(asked.sum()), "without_positive": int((~asked).sum()), "negatives": len(rows),
@@ -259,8 +263,7 @@ def _queries(shards: Any, tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
     named = pc.unique(pa.chunked_array([one(table["query_id"]) for table in tables]))
     ids, splits = [], []
     for path in shards.paths:
-        columns = [name for name in pq.read_schema(path).names if name in ("query_id", "split")]
-        rows = parquet.read(path, columns)
+        rows = parquet.read(path, ["query_id", "split"])
         rows = rows.filter(pc.is_in(rows["query_id"].cast(pa.large_string()), named))
         ids.append(one(rows["query_id"]))
         own = one(rows["split"]).cast(pa.string()) if "split" in rows.column_names else None

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from dsbuild.builders.candidates import Floats, Ints
-from dsbuild.builders.choose_negatives import BEYOND, Block, Blocks, How, identity_of, median_rank, rule_of
+from dsbuild.builders.choose_negatives import BEYOND, Blocks, How, identity_of, median_rank, rule_of
 from dsbuild.builders.hidden import Asked, Hidden, asked_of, hidden_in
 from dsbuild.builders.rules import Fits, Rule
 from dsbuild.stage import Counts, Result, Shard, Workspace
@@ -67,7 +67,7 @@ class MeasureNegatives:
         identity = identity_of(inputs)
         rules = self._rules(inputs, asked)
         for block in self.blocks.each(inputs, identity) if rules else ():
-            others = _other_ranks(block)
+            others = block.other_ranks(np.arange(len(block.candidates)))
             for fold, rule in rules:
                 found = hidden_in(
                     block, identity, asked, draws, self.seed, siblings=self.blocks.siblings, how=self.anchor, fold=fold
@@ -153,18 +153,6 @@ class _Tally:
             pa.array(self.filled, pa.int32()),
         ]  # fmt: skip
         return pa.table(columns, schema=MEASURED)
-
-
-def _other_ranks(block: Block) -> dict[str, Ints]:
-    """The rank of each row by every retriever that did not mine, `BEYOND` where it did not return it."""
-    if block.others is None:
-        return {}
-    candidates = block.candidates
-    at = block.others.lookup(candidates.query_of, candidates.doc_ids.take(pa.array(candidates.docs)))
-    return {
-        name: np.where(at >= 0, ranks[at], BEYOND) if len(ranks) else np.full(len(at), BEYOND)
-        for name, ranks in zip(block.others.retrievers, block.others.ranks, strict=True)
-    }
 
 
 def shares(mined: Ints | Floats, hits: Ints | Floats, seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates, Ints, Mask, coded
-from dsbuild.builders.retriever import one
+from dsbuild.builders.retriever import id_rows, one
 from dsbuild.errors import SourceError
 from dsbuild.filters.components import components
 from dsbuild.filters.linked_rows import Linked, Nodes
@@ -101,7 +101,7 @@ def _in_order(rows: Shards, nodes: Nodes, column: str, default: pa.Array | None 
     """A column of the corpus in the order of the nodes; where a document says nothing, the default."""
     parts, places = [], []
     for shard, path in enumerate(rows.paths):
-        table = parquet.read(path)
+        table = parquet.read(path, [column])
         if column in table.column_names:
             parts.append(one(table[column]))
             places.append(nodes.of[_KIND][shard])
@@ -154,7 +154,7 @@ class Identity:
         Raises `SourceError` for a candidate that is no document of the corpus.
         """
         out = np.zeros(len(block), np.int8)
-        doc = self._rows(block.doc_ids)[block.docs]
+        doc = id_rows(block.doc_ids, self._ids)[block.docs]
         if (bad := np.flatnonzero(doc < 0)).size:
             name = block.doc_ids[int(block.docs[bad[0]])].as_py()
             raise SourceError(f"candidates: document {name!r} is not in the corpus; retrieve from the same corpus")
@@ -163,7 +163,7 @@ class Identity:
         relevant = anchors.positive[pairs]
         wanted = pairs & anchors.positive
         query = anchors.query_of[wanted]
-        positive = self._rows(anchors.doc_ids.filter(pa.array(wanted)))
+        positive = id_rows(anchors.doc_ids.filter(pa.array(wanted)), self._ids)
         query, positive = query[positive >= 0], positive[positive >= 0]
         if self.everywhere is not None:
             there = pc.is_in(block.doc_ids, self.everywhere).to_numpy(zero_copy_only=False)
@@ -181,10 +181,6 @@ class Identity:
         out[rows[(rows >= 0) & ~relevant]] = REASONS.index("judged")
         out[rows[(rows >= 0) & relevant]] = REASONS.index("positive")
         return out
-
-    def _rows(self, ids: pa.Array) -> Ints:
-        found = pc.index_in(ids.cast(pa.large_string()), self._ids)
-        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
 
     def _neighbours(self, query: Ints, text: Ints) -> tuple[Ints, Ints]:
         """Each query with the texts that are nearly those of its positives."""
