@@ -11,7 +11,7 @@ import numpy as np
 from dsbuild.builders.candidates import Candidates, Floats, Mask
 from dsbuild.builders.chances import chances_of
 from dsbuild.builders.logistic import Logistic
-from dsbuild.builders.rules import Chosen, check_settings, span
+from dsbuild.builders.rules import Chosen, check_settings, rank_in_query, span
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.stage import Stage
 
@@ -84,8 +84,7 @@ def cheapest(block: Candidates, allowed: Mask, chances: Floats, price: float, n:
     query, place = block.query_of[rows], block.place[rows]
     costs = chances[rows] + price * np.log(place)
     order = np.lexsort((block.docs[rows], place, costs, query))
-    query = query[order]
-    order = order[np.arange(len(order)) - np.searchsorted(query, query) < n]
+    order = order[rank_in_query(query[order]) < n]
     rows = rows[order]
     rows = rows[np.lexsort((block.docs[rows], block.place[rows], block.query_of[rows]))]
     return Chosen(np.searchsorted(block.query_of[rows], np.arange(block.n_queries + 1)), rows)

@@ -21,10 +21,11 @@ from dsbuild.builders.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.map_negatives import CommonIds, MapNegatives
 from dsbuild.builders.measured import evidence_for, evidence_nodes
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
-from dsbuild.builders.parts import public
+from dsbuild.builders.parts import public, public_recipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.rerank import RERANK, Rerank, RerankSection, fingerprint
-from dsbuild.builders.retriever import open_retrievers
+from dsbuild.builders.retrieve import retrieve_nodes
+from dsbuild.builders.retriever import names_in, open_retrievers, split_spec
 from dsbuild.builders.rules import Fits, Rule, open_rule
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError, SourceError, UnknownName
@@ -144,8 +145,6 @@ def as_source(src: str | None) -> str | None:
 
 def public_mine(recipe: MineRecipe) -> dict[str, Any]:
     """The recipe as a release may say it, without the folders of models and run files."""
-    from dsbuild.builders.parts import public_recipe
-
     shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
     shown["retriever"]["use"] = public_spec(recipe.retriever.use)
     return shown
@@ -241,8 +240,6 @@ def whole(rows: Input) -> Input:
 
 
 def _names(spec: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    from dsbuild.builders.retriever import names_in, split_spec
-
     found = []
     for part in split_spec(spec):
         (made,) = open_retrievers(part, {name: options[name] for name in names_in(part) if name in options})
@@ -266,8 +263,6 @@ def _mine(
     recipe: MineRecipe, opened: Opened, lang: str, blocks: Blocks, near: Any, everywhere: Input | None
 ) -> list[Node]:
     """Retrieve, find twins and choose in one language."""
-    from dsbuild.builders.retrieve import retrieve_nodes
-
     corpus, queries, qrels = (table_of(opened, lang, table).rows for table in ("corpus", "queries", "qrels"))
     depth = recipe.retriever.depth
     nodes = retrieve_nodes(recipe.retriever.use, recipe.retriever.options(), lang, corpus, queries, qrels, depth=depth)

@@ -104,15 +104,15 @@ class Picking:
         # Rows of a query stand in the order of ids, and a stable sort leaves those of one rank so.
         rows = rows[np.argsort(block.query_of[rows] << 32 | block.place[rows], kind="stable")]
         if self.skip or self.pool:
-            among = _rank_in_query(block.query_of[rows])
+            among = rank_in_query(block.query_of[rows])
             last_one = self.skip + self.pool if self.pool else np.iinfo(np.int64).max
             rows = rows[(among >= self.skip) & (among < last_one)]
         if self.sampling == "random":
             rows = rows[np.lexsort((self.costs(block, anchors, seed)[rows], block.query_of[rows]))]
-            rows = rows[_rank_in_query(block.query_of[rows]) < n]
+            rows = rows[rank_in_query(block.query_of[rows]) < n]
             rows = rows[np.lexsort((block.docs[rows], block.place[rows], block.query_of[rows]))]
         else:
-            rows = rows[_rank_in_query(block.query_of[rows]) < n]
+            rows = rows[rank_in_query(block.query_of[rows]) < n]
         starts = np.searchsorted(block.query_of[rows], np.arange(block.n_queries + 1))
         return Chosen(starts, rows)
 
@@ -183,10 +183,10 @@ def check_settings(rule: Any) -> None:
             raise RecipeError(f"rule.{one.name}={value!r}: a number")
 
 
-def _rank_in_query(query: Ints) -> Ints:
+def rank_in_query(query: Ints) -> Ints:
     """How many rows of its query stand before each row; rows are grouped by query.
 
-    >>> _rank_in_query(np.array([3, 3, 5, 5, 5])).tolist()
+    >>> rank_in_query(np.array([3, 3, 5, 5, 5])).tolist()
     [0, 1, 0, 1, 2]
     """
     if not len(query):
