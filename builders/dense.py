@@ -76,10 +76,6 @@ class Dense(VectorRetriever):
             self._found = model_files(self.path, self.revision, "retriever.dense")
         return self._found
 
-    def folder(self) -> Path:
-        """Where the model's files are; a hub name is fetched."""
-        return self._files()[0]
-
     def _settings(self) -> dict[str, Any]:
         """What the model's own configuration says."""
         if self._own is None:

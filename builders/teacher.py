@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsbuild.builders.dense import Dense
+from dsbuild.builders.model_files import model_files
 from dsbuild.errors import EngineError, MissingExtra
 
 
@@ -20,10 +20,10 @@ class Teacher:
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingExtra("--model", "sentence-transformers", "dense") from None
-        dense = Dense(path=path)
-        self.weights = str(dense.fingerprint()["weights"])[:16]
+        folder, weights = model_files(path, what="--model")
+        self.weights = weights[:16]
         try:
-            model: Any = SentenceTransformer(str(dense.folder()))
+            model: Any = SentenceTransformer(str(folder))
         except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise EngineError(f"{path}: cannot be loaded as a sentence-transformers model ({first[:200]})") from error
