@@ -87,17 +87,14 @@ class Signs:
         sizes = (self.src_words.size, self.tgt_words.size)
         self.made: Links = learn(self.source, target, self.groups, *sizes)
         self.kept: Links = learn(target, self.source, self.groups, *sizes[::-1])
-        # How well each word is explained where it stands: sum, and how often.
-        self.usual = [
-            (np.bincount(terms.numbers, found, size), np.bincount(terms.numbers, minlength=size))
-            for terms, found, size in (
-                (target, self.made.explained(self.groups, target, self.source), sizes[1]),
-                (self.source, self.kept.explained(self.groups, self.source, target), sizes[0]),
-            )
-        ]
         self.own = [
             self.made.explained(self.groups, target, self.source),
             self.kept.explained(self.groups, self.source, target),
+        ]
+        # How well each word is explained where it stands: sum, and how often.
+        self.usual = [
+            (np.bincount(terms.numbers, found, size), np.bincount(terms.numbers, minlength=size))
+            for terms, found, size in zip((target, self.source), self.own, sizes[::-1], strict=True)
         ]
         self.target = target
         self.known = [_Known(terms_of, src, tgt), _Known(_letters, src, tgt)]

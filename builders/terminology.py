@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +73,7 @@ def splits(signs: Signs) -> list[Split]:
             if bool(here[0]) == bool(here[1]) or not best or best == names[0].get(term) or common[usual[0]]:
                 continue
             lacking = 0 if here[1] else 1
-            other = _rendering(signs, names[1], term, (query, row)[lacking], sides[lacking], sides[1 - lacking])
+            other = _rendering(signs, term, (query, row)[lacking], sides[lacking], sides[1 - lacking])
             # What stands for the term cannot always be told; then the other texts must nearly all have a usual rendering.
             if not other and _kept(signs, term, usual, (query, row)) < _FIRM:
                 continue
@@ -110,7 +109,6 @@ def _links(signs: Signs) -> dict[int, list[int]]:
 
 def _rendering(
     signs: Signs,
-    names: Mapping[int, str],
     term: int,
     row: int,
     side: list[tuple[int, str]],
