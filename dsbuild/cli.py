@@ -20,10 +20,6 @@ app = typer.Typer(
     name="dsbuild", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Build and curate multilingual training and evaluation sets.",
 )  # fmt: skip
-models = typer.Typer(
-    no_args_is_help=True, help="Translation models: list the known ones, fetch, convert and describe them."
-)
-app.add_typer(models, name="models")
 
 
 class Format(StrEnum):
@@ -291,65 +287,6 @@ def doctor(output: OutputFormat = Format.text) -> None:
     print_found(output, found, lambda: console.print_doctor(found))
 
 
-ModelsDir = Annotated[
-    str, typer.Option("--models", metavar="DIR", help="Folder of stored models [default: the user's cache].")
-]
-
-
-@models.command("list")
-def models_list(folder: ModelsDir = "", output: OutputFormat = Format.text) -> None:
-    """The known models: licence, size, languages, and which are here."""
-    from dsbuild import console
-    from dsbuild.builders import inspection
-
-    found = inspection.model_list(folder)
-    print_found(output, found, lambda: console.print_models(found))
-
-
-@models.command("show")
-def models_show(
-    name: Annotated[str, typer.Argument(help="A model's name or folder; mini is the shipped one.")],
-    folder: ModelsDir = "",
-    output: OutputFormat = Format.text,
-) -> None:
-    """The card of one model."""
-    from dsbuild import console
-    from dsbuild.builders import inspection
-
-    found = inspection.model_card(name, folder)
-    print_found(output, found, lambda: console.print_model(found))
-
-
-@models.command("pull")
-def models_pull(
-    name: Annotated[str, typer.Argument(help="A Hub id, ORG/NAME.")],
-    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
-    folder: ModelsDir = "",
-    output: OutputFormat = Format.text,
-) -> None:
-    """Fetch a model from the Hugging Face Hub."""
-    from dsbuild.translate import fetching
-
-    found = {"model": name, "folder": str(fetching.pull(name, revision=revision, models_dir=folder))}
-    print_found(output, found, lambda: typer.echo(f"{name}: {found['folder']}"))
-
-
-@models.command("convert")
-def models_convert(
-    name: Annotated[str, typer.Argument(help="A Hub id or the folder of a transformers checkpoint.")],
-    quantization: Annotated[str, typer.Option("--quantization", help="int8, int16, float16 or float32.")] = "int8",
-    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
-    folder: ModelsDir = "",
-    output: OutputFormat = Format.text,
-) -> None:
-    """Convert a transformers checkpoint for CTranslate2 (extra: convert)."""
-    from dsbuild.translate import fetching
-
-    path = fetching.convert(name, quantization=quantization, revision=revision, models_dir=folder)
-    found = {"model": name, "folder": str(path)}
-    print_found(output, found, lambda: typer.echo(f"{name}: {path}"))
-
-
 def tell(notes: Sequence[str]) -> None:
     """Print notes where they do not mix with the result."""
     for note in notes:
@@ -406,6 +343,7 @@ import dsbuild.cli_card  # noqa: E402
 import dsbuild.cli_evaluate  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
+import dsbuild.cli_models  # noqa: E402
 import dsbuild.cli_project  # noqa: E402
 import dsbuild.cli_publish  # noqa: E402
 import dsbuild.cli_release  # noqa: E402

@@ -36,7 +36,8 @@ from dsbuild.cli_retrieval import (
 from dsbuild.errors import RecipeError
 
 evaluate = typer.Typer(
-    no_args_is_help=True, help="Measure a retrieval set: its hard negatives, and what it lets a retriever find."
+    no_args_is_help=True,
+    help="Measure what was built: hard negatives, what retrievers find, carried labels, word links.",
 )
 app.add_typer(evaluate, name="evaluate")
 
