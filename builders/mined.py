@@ -143,10 +143,10 @@ def as_source(src: str | None) -> str | None:
     return as_spec(src) if src else None
 
 
-def public_mine(recipe: MineRecipe) -> dict[str, Any]:
-    """The recipe as a release may say it, without the folders of models and run files."""
+def public_searched(recipe: Section, use: str) -> dict[str, Any]:
+    """A recipe whose retrievers are `use` as a release may say it, without the folders of models and run files."""
     shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
-    shown["retriever"]["use"] = public_spec(recipe.retriever.use)
+    shown["retriever"]["use"] = public_spec(use)
     return shown
 
 

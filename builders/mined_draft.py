@@ -14,7 +14,7 @@ from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
 from dsbuild.builders.judge_band import JUDGED
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.measured import measured, notes_of, section
-from dsbuild.builders.mined import Mining, public_mine, retrieved
+from dsbuild.builders.mined import Mining, public_searched, retrieved
 from dsbuild.builders.parts import Rows, language_name, parts_of
 from dsbuild.errors import SourceError
 from dsbuild.graph import Input, Progress
@@ -28,7 +28,7 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
     languages = {lang: _found(mining, lang, progress) for lang in mining.langs}
     if not any(one["queries"] for one in languages.values()):
         raise SourceError("no query has a positive, so nothing can be mined: a positive is a judgement above 0")
-    shown = public_mine(mining.recipe)
+    shown = public_searched(mining.recipe, mining.recipe.retriever.use)
     findings = {
         "rule": mining.recipe.rule_options()[0], "retrievers": list(mining.blocks.retrievers), "hardness_by": list(mining.blocks.watching),
         "depth": mining.recipe.retriever.depth, "negatives": mining.recipe.negatives, "decided_in": mining.recipe.mine.decide,

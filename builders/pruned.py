@@ -12,9 +12,8 @@ from pydantic import Field
 from dsbuild import executors, release, run
 from dsbuild.builders import licensing
 from dsbuild.builders.fusion import Fused
-from dsbuild.builders.mined import RetrieverSection, languages_of, public_spec, retrieval_tables, table_of, whole
+from dsbuild.builders.mined import RetrieverSection, languages_of, retrieval_tables, table_of, whole
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
-from dsbuild.builders.parts import public_recipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.prune_documents import ApplyPruned, Certify, ChoosePruned, Refit, UniteKept
 from dsbuild.builders.retrieve import retrieve_nodes
@@ -107,13 +106,6 @@ class Pruning:
     retrievers: tuple[str, ...]
     final: Mapping[str, Input]
     corpora: Mapping[str, OpenTable]
-
-
-def public_prune(recipe: PruneRecipe) -> dict[str, Any]:
-    """The recipe as a release may say it, without the folders of models and run files."""
-    shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
-    shown["retriever"]["use"] = public_spec(recipe.retriever.use)
-    return shown
 
 
 def prepare(recipe: PruneRecipe, store: Path) -> Pruning:

@@ -9,8 +9,9 @@ from typing import Any
 from dsbuild import release
 from dsbuild.builders.certificate import FOLDER, RUNS
 from dsbuild.builders.leakage_draft import Draft, write
+from dsbuild.builders.mined import public_searched
 from dsbuild.builders.parts import Rows
-from dsbuild.builders.pruned import Pruning, public_prune
+from dsbuild.builders.pruned import Pruning
 from dsbuild.graph import Input, Progress
 
 
@@ -22,7 +23,7 @@ def write_pruned(folder: Path, pruning: Pruning, progress: Progress) -> dict[str
         "rule": said.rule, "retrievers": list(pruning.retrievers), "depth": pruning.recipe.retriever.depth, "decided_in": said.decide,
         "certificate": certificates,
     }  # fmt: skip
-    shown, opened = public_prune(pruning.recipe), pruning.opened
+    shown, opened = public_searched(pruning.recipe, pruning.recipe.retriever.use), pruning.opened
     draft = Draft(shown, pruning.recipe.title(), opened, pruning.nodes, pruning.final, progress)
     notes = _notes(pruning, certificates, progress)
     manifest = write(draft, folder, findings, notes, list(_parts(pruning, progress)), list(_sections(certificates)))
