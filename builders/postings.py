@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dsbuild.builders import lexical_tokens
 from dsbuild.builders.lexical_tokens import Hashes, Numbers, Vocabulary
-from dsbuild.builders.retriever import Collection, Hits, Rows, Scores, cores, spans
+from dsbuild.builders.retriever import Hits, Rows, Scores, cores, spans
 from dsbuild.builders.top_hits import offer, settle
 from dsbuild.filters.utf8 import Offsets, compiled
 
@@ -203,9 +203,3 @@ def _rate(
             if place >= 0:
                 total += weights[place] * query_weights[at]
         found[index] = total
-
-
-def batches(queries: Collection, size: int = 8_192) -> Iterator[tuple[int, Collection]]:
-    """Runs of queries and where each begins."""
-    for start in range(0, len(queries), size):
-        yield start, queries.slice(start, min(size, len(queries) - start))
