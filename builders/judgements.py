@@ -83,9 +83,14 @@ def read(path: Path) -> dict[tuple[str, ...], Answer]:
     return found
 
 
+def line(answer: Mapping[str, Any]) -> str:
+    """An answer as a file of answers holds it."""
+    return json.dumps(answer, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def append(path: Path, answer: Mapping[str, Any]) -> None:
     """Write one answer behind the others and wait until it is on the disk; what a crash cut off is removed first."""
-    line = json.dumps(answer, ensure_ascii=False, sort_keys=True).encode("utf-8") + b"\n"
+    said = line(answer).encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
@@ -95,7 +100,7 @@ def append(path: Path, answer: Mapping[str, Any]) -> None:
             if whole < size:
                 handle.truncate(whole)
             try:
-                handle.write(line)
+                handle.write(said)
                 handle.flush()
                 os.fsync(handle.fileno())
             except OSError:
@@ -132,8 +137,7 @@ def merge(paths: Sequence[Path], out: Path) -> dict[str, Any]:
             if key not in kept or _later(answer) > _later(kept[key]):
                 kept[key] = answer
     answers = [kept[key] for key in sorted(kept)]
-    lines = [json.dumps(answer, ensure_ascii=False, sort_keys=True) + "\n" for answer in answers]
-    files.write_text(out, "".join(lines))
+    files.write_text(out, "".join(map(line, answers)))
     return write_summary(answers, out.with_name(SUMMARY))
 
 

@@ -33,9 +33,21 @@ _SHOWN = 60
 class LabelledSource(Protocol):
     """A labelled set in one format. Nothing is read before `read` or `targets` is iterated; each call reads anew."""
 
-    kind: ClassVar[str]
-    path: Path
-    lang: str | None
+    @property
+    def kind(self) -> str:
+        """What opens it: the KIND of KIND:FILE."""
+
+    @property
+    def path(self) -> Path:
+        """The file; of several the first, or their folder."""
+
+    @property
+    def lang(self) -> str | None:
+        """BCP-47 of its texts, None where the file says it."""
+
+    @property
+    def relational(self) -> bool:
+        """Whether a row is a relation between two spans, and nothing without one of them."""
 
     def read(self) -> Iterator[Labelled]:
         """Every text with its labels, in the order of the file; `SourceError` names file, line and what to do."""
@@ -64,6 +76,7 @@ class LabelledFile:
     lang: str | None = None
 
     kind: ClassVar[str] = ""
+    relational: ClassVar[bool] = False
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod

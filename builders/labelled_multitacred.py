@@ -47,6 +47,7 @@ class Multitacred(LabelledFile):
     text: str = "raw"
 
     kind: ClassVar[str] = "multitacred"
+    relational: ClassVar[bool] = True
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {"side": tuple(_ENDINGS), "text": ("raw", "tokens")}
 
     def read(self) -> Iterator[Labelled]:

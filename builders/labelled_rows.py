@@ -21,6 +21,8 @@ SHARD_ROWS = 4_096
 # What else a row of the source's format says, as one JSON object: `--write` makes a file of that format again.
 EXTRA = pa.field("extra", pa.string(), nullable=False)
 ITEMS = pa.schema([*LABELLED, EXTRA])
+SPLIT = pa.field("split", pa.string(), nullable=False)
+WITH_SPLIT = pa.schema([*ITEMS, SPLIT])
 TARGETS = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("id", "text", "lang", "extra")])
 LINKS = pa.schema(
     [
@@ -32,17 +34,22 @@ LINKS = pa.schema(
 TOKENS = "tokens"
 
 
-def packed(items: Iterable[Labelled]) -> Iterator[pa.Table]:
-    """Items as tables of `ITEMS`, each of `SHARD_ROWS` rows but the last; one empty table where there are none."""
+def packed(items: Iterable[tuple[str, Labelled]]) -> Iterator[pa.Table]:
+    """Items with their splits as tables of `ITEMS`, each of `SHARD_ROWS` rows but the last; one empty table where there are none.
+
+    Where the splits are named ("": they are not) a column `split` has them.
+    """
     rows: list[dict[str, Any]] = []
-    empty = True
-    for item in items:
-        rows.append(as_row(item))
+    schema, empty = ITEMS, True
+    for split, item in items:
+        if split:
+            schema = WITH_SPLIT
+        rows.append({**as_row(item), "split": split})
         if len(rows) == SHARD_ROWS:
-            yield pa.Table.from_pylist(rows, schema=ITEMS)
+            yield pa.Table.from_pylist(rows, schema=schema)
             rows, empty = [], False
     if rows or empty:
-        yield pa.Table.from_pylist(rows, schema=ITEMS)
+        yield pa.Table.from_pylist(rows, schema=schema)
 
 
 def as_row(item: Labelled) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-from dsbuild.builders.labelled import UNKNOWN_LANG, LabelledSource, open_labelled
+from dsbuild.builders.labelled import UNKNOWN_LANG, LabelledSource
+from dsbuild.builders.labelled_splits import files_of, open_split_set
 from dsbuild.builders.source import SourceFile
 from dsbuild.builders.translated import SourceSection
 from dsbuild.digests import file_sha256
@@ -18,18 +19,23 @@ _MIN_SHARE = 0.7
 
 
 def open_section(section: SourceSection) -> LabelledSource:
-    """Open the labelled file of a recipe's section."""
+    """Open the labelled file of a recipe's section, or its files of several splits."""
     if section.columns:
         raise RecipeError(
             f"{section.src}: the columns of a labelled file are fixed by its kind; leave source.columns out"
         )
-    return open_labelled(section.src, lang=section.lang, options=section.options)
+    return open_split_set(section.src, lang=section.lang, options=section.options)
 
 
 def source_file(path: Path, digests: Path | None) -> SourceFile:
     """A file's name, size and sha256; `digests` is a folder that remembers them."""
     sha256 = file_sha256(path, digests)
     return SourceFile(path.name, path.stat().st_size, sha256)
+
+
+def source_files(source: LabelledSource, digests: Path | None) -> tuple[SourceFile, ...]:
+    """As `source_file`, of every file of a set."""
+    return tuple(source_file(path, digests) for path in files_of(source))
 
 
 def stated_language(source: LabelledSource) -> str:

@@ -34,14 +34,24 @@ from dsbuild.tokens import joined
 SUBJECT, OBJECT = "SUBJ", "OBJ"
 ROLES = (SUBJECT, OBJECT)
 Roles = Sequence[tuple[str, int, int, str]]
+_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
+_NAMES = {bracket: name for name, bracket in _BRACKETS.items()}
 _SHOWN = 60
 
 
 @dataclass
 class Tacred(LabelledFile):
-    """Sentences of TACRED in either form."""
+    """Sentences of TACRED in either form.
+
+    brackets: `treebank` leaves TACRED's names of brackets (-LRB-), which a translation engine does not know, as they are; `plain` reads them
+    as the brackets that they stand for, and writes them again in TACRED's own form.
+    """
+
+    brackets: str = "treebank"
 
     kind: ClassVar[str] = "tacred"
+    relational: ClassVar[bool] = True
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {"brackets": ("treebank", "plain")}
 
     def read(self) -> Iterator[Labelled]:
         """See `LabelledSource`."""
@@ -49,6 +59,7 @@ class Tacred(LabelledFile):
         for line, row in rows(self.path):
             where = f"{self.path}:{line}" if line else f"{self.path}: id {str(row.get('id'))[:_SHOWN]!r}"
             lang = self.said_lang(language_code(row.get("language")), where)
+            row = self._with_brackets(row, where)
             yield sound(from_tacred(row, lang, where) if "token" in row else from_lines(row, lang, where), line)
 
     def targets(self) -> Iterator[Labelled]:
@@ -56,6 +67,7 @@ class Tacred(LabelledFile):
         sound = Sound(self.path)
         for line, row in rows(self.path):
             where = f"{self.path}:{line}" if line else f"{self.path}: id {str(row.get('id'))[:_SHOWN]!r}"
+            row = self._with_brackets(row, where)
             tokens = token_list(row, "token" if "token" in row else "tokens", where)
             lang = self.said_lang(language_code(row.get("language")), where)
             yield sound(Labelled(row.get("id", ""), joined(tokens)[0], lang, (), (), {"tokens": tokens}), line)
@@ -71,6 +83,8 @@ class Tacred(LabelledFile):
                 yield "["
             for item in items:
                 row = to_tacred(self.kind, item) if array else self._row(item)
+                if array and self.brackets == "plain":
+                    row["token"] = [_NAMES.get(token, token) for token in row["token"]]
                 yield ((",\n" if count else "\n") + as_json(row)) if array else as_json(row) + "\n"
                 count += 1
             if array:
@@ -78,6 +92,12 @@ class Tacred(LabelledFile):
 
         write_parts(path, parts())
         return count
+
+    def _with_brackets(self, row: dict[str, Any], where: str) -> dict[str, Any]:
+        key = "token" if "token" in row else "tokens"
+        if self.brackets == "treebank":
+            return row
+        return {**row, key: [_BRACKETS.get(token, token) for token in token_list(row, key, where)]}
 
     def _row(self, item: Labelled) -> dict[str, Any]:
         tokens, entities = token_entities(self.kind, item)

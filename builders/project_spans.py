@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from dsbuild import parquet
 from dsbuild.builders.labelled import LabelledSource
-from dsbuild.builders.labelled_rows import EXTRA, Pairs, as_row
+from dsbuild.builders.labelled_rows import EXTRA, SPLIT, Pairs, as_row
+from dsbuild.builders.relation_errors import entities_lost, error_of, without_swapped
 from dsbuild.project.projector import Outcome, Parallel, Projected, Projector
 from dsbuild.spans import Labelled, Relation, Span, problems
 from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
@@ -102,7 +103,8 @@ class ProjectSpans:
     method, options: what projects, as its fingerprint says it; the projector itself is made once by `tool`; source: the format, which
     knows how a row of it is carried to another text. rows: what becomes of a row with a
     missing span: "all" rows stay and say so in `n_missing`, "complete" drops them; overlaps: "reject" the less sure of two spans
-    that share text in the target and did not in the source, or "keep" both; precision: what `--target-precision` promised, for verdicts.
+    that share text in the target and did not in the source, or "keep" both; precision: what `--target-precision` promised, for verdicts;
+    texts: the language of the texts where `lang` says more than that (`en-t-de`).
     """
 
     lang: str
@@ -113,9 +115,10 @@ class ProjectSpans:
     rows: Literal["all", "complete"] = "all"
     overlaps: Literal["reject", "keep"] = "reject"
     precision: float | None = None
+    texts: str = ""
 
     name: ClassVar[str] = "project"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -123,7 +126,9 @@ class ProjectSpans:
 
         Without targets the method translates (`Translating`).
         """
-        pairs = Pairs(self.lang, inputs["rows"], inputs.get("targets"), inputs.get("segments"), inputs.get("links"))
+        pairs = Pairs(
+            self.texts or self.lang, inputs["rows"], inputs.get("targets"), inputs.get("segments"), inputs.get("links")
+        )
         # Shards wait on disk: counts are told before any is written, and a set may be larger than memory.
         made = {
             name: [work.scratch() / f"{name}-{number}.parquet" for number in range(len(inputs["rows"]))]
@@ -146,11 +151,15 @@ class ProjectSpans:
                 given = "targets" in inputs and "segments" not in inputs
                 extras = [json.loads(one) for one in targets["extra"].to_pylist()] if given else [{}] * len(shard)
                 carried = [self._placed(*one) for one in zip(shard, said, extras, strict=True)]
-                kept = [self._fate(one, fate) for one, fate in zip(carried, _fates(targets), strict=True)]
-                parquet.write_unit(made["out"][number], _rows(carried, kept, targets))
+                before = _fates(targets)
+                kept = [self._fate(one, fate) for one, fate in zip(carried, before, strict=True)]
+                rows = _rows(carried, kept, targets)
+                if SPLIT.name in (held := inputs["rows"][number]).column_names:
+                    rows = rows.append_column(SPLIT, held[SPLIT.name])
+                parquet.write_unit(made["out"][number], rows)
                 parquet.write_unit(made["spans"][number], _spans(shard, carried))
-                for pair, one, fate in zip(shard, carried, kept, strict=True):
-                    verdicts += self._verdicts(pair.source, one, fate, retold="targets" not in inputs)
+                for pair, one, was, fate in zip(shard, carried, before, kept, strict=True):
+                    verdicts += self._verdicts(pair.source, one, was, fate, retold="targets" not in inputs)
                     outcomes.update(answer.outcome for answer in one.answers)
                 fates.update(kept)
         finally:
@@ -201,6 +210,8 @@ class ProjectSpans:
         answers = [self._sound(pair, span, by_id.get(span.span_id)) for span in pair.source.spans]
         if self.overlaps == "reject":
             answers = _without_clashes(pair.source.spans, answers)
+        if self.source.relational:
+            answers = without_swapped(pair.source, answers, pair.target)
         labels = {span.span_id: span.label for span in pair.source.spans}
         spans = tuple(Span(one.span_id, labels[one.span_id], one.pieces) for one in answers if one.outcome == KEPT)
         target = Labelled(pair.source.id, pair.target, pair.tgt_lang, extra=extra)
@@ -221,9 +232,15 @@ class ProjectSpans:
         return answer
 
     def _fate(self, one: Carried, fate: str) -> str:
-        return "dropped" if fate == KEPT and self.rows == "complete" and one.missing else fate
+        return "dropped" if fate == KEPT and self.rows == "complete" and self._lacking(one) else fate
 
-    def _verdicts(self, source: Labelled, one: Carried, fate: str, *, retold: bool) -> Iterator[dict[str, Any]]:
+    def _lacking(self, one: Carried) -> int:
+        """Spans without which the row is not complete: a relation needs its two, also one that the translation has no word for."""
+        return sum(answer.outcome != KEPT for answer in one.answers) if self.source.relational else one.missing
+
+    def _verdicts(
+        self, source: Labelled, one: Carried, was: str, fate: str, *, retold: bool
+    ) -> Iterator[dict[str, Any]]:
         """One for each span that was not kept and each relation that lost an end; and for the row if it goes for that."""
         by_id = source.by_id()
         for answer in one.answers:
@@ -242,9 +259,12 @@ class ProjectSpans:
         for relation in one.orphaned:
             row_id = f"{source.id}\t{relation.head}\t{relation.tail}"
             yield verdict("relations", self.lang, row_id, self.name, "orphaned", "span_not_kept", detail=relation.label)
-        if fate == "dropped" and one.missing and self.rows == "complete":
-            yield verdict("labelled", self.lang, source.id, self.name, "dropped", INCOMPLETE, value=float(one.missing), op=">", threshold=0.0,
-                          threshold_source="user")  # fmt: skip
+        if fate != was:
+            lacking, relational = self._lacking(one), self.source.relational
+            yield verdict(
+                "labelled", self.lang, source.id, self.name, "dropped", error_of(source, one.answers) if relational else INCOMPLETE,
+                value=float(lacking), op=">", threshold=0.0, threshold_source="user", detail=entities_lost(one.answers) if relational else "",
+            )  # fmt: skip
 
 
 def learned(projector: Projector) -> dict[str, Any]:

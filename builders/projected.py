@@ -12,8 +12,10 @@ from pydantic import Field, field_validator
 
 from dsbuild import executors, languages, release, run
 from dsbuild.builders import licensing
+from dsbuild.builders.back_translation import BackTranslation, back_engine, check_back, code_of, way_back
 from dsbuild.builders.labelled import UNKNOWN_LANG, LabelledSource
-from dsbuild.builders.labelled_set import identified, open_section, source_file, stated_language
+from dsbuild.builders.labelled_set import identified, open_section, source_file, source_files, stated_language
+from dsbuild.builders.labelled_splits import SplitSet
 from dsbuild.builders.lines import bare_name
 from dsbuild.builders.parts import public_recipe
 from dsbuild.builders.place import held_folder
@@ -21,7 +23,8 @@ from dsbuild.builders.project_spans import ProjectSpans
 from dsbuild.builders.projectors import Tool, open_tool, translates
 from dsbuild.builders.read_labelled import ReadLabelled, ReadTarget
 from dsbuild.builders.read_links import ReadLinks
-from dsbuild.builders.source import SourceFacts, SourceFile
+from dsbuild.builders.review_sheet import SheetSection
+from dsbuild.builders.source import SourceFacts
 from dsbuild.builders.translated import HARD, EngineSection, ReleaseSection, SourceSection
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
@@ -42,7 +45,8 @@ class ProjectRecipe(Section):
     langs: where to; may be left out with one target file, whose language is then identified. target: existing translations by
     language; without one the engine translates. alignments: Pharaoh files by language. method: markers, constrained, align, candidates,
     fuzzy or auto; a section of that name holds its options. scorer: the model that constrained and candidates ask. target_precision:
-    keep what reaches it (auto). rows: "complete" drops rows with a missing span; overlaps: see `ProjectSpans`.
+    keep what reaches it (auto). rows: "complete" drops rows with a missing span (relations are so if nothing is said); overlaps: see
+    `ProjectSpans`. back_translation: splits that are translated back; review: rows of each language for people to judge.
     """
 
     build: Literal["project"] = "project"
@@ -59,8 +63,10 @@ class ProjectRecipe(Section):
     fuzzy: Options = Field(default_factory=dict)
     auto: Options = Field(default_factory=dict)
     target_precision: float | None = Field(default=None, gt=0, le=1)
-    rows: Literal["all", "complete"] = "all"
+    rows: Literal["all", "complete"] | None = None
     overlaps: Literal["reject", "keep"] = "reject"
+    back_translation: BackTranslation | None = None
+    review: SheetSection | None = None
     engine: EngineSection | None = None
     scorer: EngineSection | None = None
     protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
@@ -99,6 +105,11 @@ class Projecting:
         """The languages that an engine translates to."""
         return tuple(lang for lang in self.recipe.langs if lang not in self.recipe.target)
 
+    @property
+    def back(self) -> Mapping[str, str]:
+        """The tables that are translated back, by their codes: from which language."""
+        return {code_of(self.src, lang): lang for lang in self.recipe.langs} if self.recipe.back_translation else {}
+
 
 def prepare(recipe: ProjectRecipe, digests: Path | None = None) -> Projecting:
     """Open sources, engine and method, tell languages, and lay out the graph; what is wrong with them is told before work starts."""
@@ -106,27 +117,35 @@ def prepare(recipe: ProjectRecipe, digests: Path | None = None) -> Projecting:
     targets = {lang: open_section(section) for lang, section in recipe.target.items()}
     notes: list[str] = []
     src = _source_language(recipe, source, notes)
-    recipe = _settled(recipe, targets, notes)
+    recipe = _settled(recipe, source, targets, notes)
     targets = {lang: targets.get(lang) or targets[AUTO] for lang in recipe.target}
-    _check(recipe, src)
-    files = {lang: _named(source_file(one.path, digests)) for lang, one in targets.items()}
-    read = (source_file(source.path, digests), *(source_file(one.path, digests) for one in targets.values()))
+    _check(recipe, src, source)
+    files = {lang: _named(one, digests) for lang, one in targets.items()}
+    read = [file for one in (source, *targets.values()) for file in source_files(one, digests)]
     links = tuple(source_file(Path(path).expanduser(), digests) for path in recipe.alignments.values())
     name = set_name(recipe.source.src)
     facts = SourceFacts(name, src, recipe.release.license, None, None, None, (*read, *links), False)
     engine = _engine(recipe, src, [lang for lang in recipe.langs if lang not in targets])
-    terms = {recipe.engine.name: engine.terms()} if engine and recipe.engine else {}
+    used = {recipe.engine.name: engine} if engine and recipe.engine else {}
+    used |= back_engine(recipe, src, used)
+    terms = {name: one.terms() for name, one in used.items()}
     licensing.check(facts, terms, recipe.release.license, derived=True)
-    fingerprints = {recipe.engine.name: engine.fingerprint()} if engine and recipe.engine else {}
+    fingerprints = {name: one.fingerprint() for name, one in used.items()}
     tools = {lang: open_tool(recipe, src, lang) for lang in recipe.langs}
     nodes = [
-        Node("read", ReadLabelled.of(source, src, _named(read[0]), recipe.source.options, recipe.source.limit or 0))
+        Node(
+            "read",
+            ReadLabelled.of(source, src, _named(source, digests), recipe.source.options, recipe.source.limit or 0),
+        )
     ]
     itself = translates(recipe.method)
     if engine is not None and not itself:
         nodes += _translating(recipe, src, engine, [lang for lang in recipe.langs if lang not in targets])
     for lang in recipe.langs:
         nodes += _projecting(recipe, source, targets.get(lang), lang, files.get(lang, ()), tools[lang], digests)
+        if recipe.back_translation:
+            tools[code_of(src, lang)], back = way_back(recipe, source, src, lang)
+            nodes += back
     return Projecting(recipe, source, src, facts, tuple(nodes), tools, terms, fingerprints, tuple(notes))
 
 
@@ -140,8 +159,10 @@ def _source_language(recipe: ProjectRecipe, source: LabelledSource, notes: list[
     return languages.get(found).code if found else UNKNOWN_LANG
 
 
-def _settled(recipe: ProjectRecipe, targets: Mapping[str, LabelledSource], notes: list[str]) -> ProjectRecipe:
-    """The recipe with a language for the target and for the alignments that came without one."""
+def _settled(
+    recipe: ProjectRecipe, source: LabelledSource, targets: Mapping[str, LabelledSource], notes: list[str]
+) -> ProjectRecipe:
+    """The recipe with a language for the target and for the alignments that came without one, and with what becomes of rows."""
     langs, alignments, sections = list(recipe.langs), dict(recipe.alignments), dict(recipe.target)
     if AUTO in targets:
         spec = sections[AUTO].src
@@ -160,7 +181,9 @@ def _settled(recipe: ProjectRecipe, targets: Mapping[str, LabelledSource], notes
                 f"--alignments {alignments[AUTO]}: of which language? Name it: --alignments LANG={alignments[AUTO]}"
             )
         alignments[langs[0]] = alignments.pop(AUTO)
-    return recipe.model_copy(update={"langs": tuple(langs), "alignments": alignments, "target": sections})
+    rows = recipe.rows or ("complete" if source.relational else "all")
+    settled = {"langs": tuple(langs), "alignments": alignments, "target": sections, "rows": rows}
+    return recipe.model_copy(update=settled)
 
 
 def _identified(spec: str, source: LabelledSource, option: str, notes: list[str]) -> str:
@@ -172,7 +195,7 @@ def _identified(spec: str, source: LabelledSource, option: str, notes: list[str]
     return lang
 
 
-def _check(recipe: ProjectRecipe, src: str) -> None:
+def _check(recipe: ProjectRecipe, src: str, source: LabelledSource) -> None:
     """Raise `RecipeError` for what cannot be meant."""
     if not recipe.langs:
         raise RecipeError(
@@ -196,6 +219,10 @@ def _check(recipe: ProjectRecipe, src: str) -> None:
         raise RecipeError(
             f"--target-precision: only the method auto has a calibrated confidence; {recipe.method} has none"
         )
+    splits = tuple(source.parts) if isinstance(source, SplitSet) else ()
+    if splits and recipe.source.limit and recipe.target:
+        raise RecipeError("--limit: cuts every split, so the rows of a --target would not be told apart; leave it out")
+    check_back(recipe, splits)
 
 
 def _engine(recipe: ProjectRecipe, src: str, langs: list[str]) -> TranslationEngine | None:
@@ -229,7 +256,7 @@ def _projecting(
         inputs["targets"] = Input(f"decide.{lang}.labelled", how="all")
         inputs["segments"] = Input(f"assemble.{lang}.labelled", "map", "all")
     project = ProjectSpans(
-        lang, recipe.method, tool.fingerprint, tool.make, source, recipe.rows, recipe.overlaps, recipe.target_precision
+        lang, recipe.method, tool.fingerprint, tool.make, source, recipe.rows or "all", recipe.overlaps, recipe.target_precision
     )  # fmt: skip
     return [*nodes, Node(f"project.{lang}", project, inputs)]
 
@@ -291,8 +318,13 @@ def by_language(said: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
-def _named(file: SourceFile) -> tuple[str, ...]:
-    return (f"{file.name} {file.size_bytes} {file.sha256}",)
+def _named(source: LabelledSource, digests: Path | None) -> tuple[str, ...]:
+    """What a set's files are, and of which splits."""
+    splits = source.parts if isinstance(source, SplitSet) else ("",)
+    return tuple(
+        f"{f'{split} ' if split else ''}{file.name} {file.size_bytes} {file.sha256}"
+        for split, file in zip(splits, source_files(source, digests), strict=True)
+    )
 
 
 def set_name(spec: str) -> str:
@@ -301,7 +333,8 @@ def set_name(spec: str) -> str:
     >>> set_name("conll:data/en.test.conll.gz")
     'en.test'
     """
-    return re.sub(r"[^\w.]+", "-", bare_name(Path(spec.partition(":")[2]))).strip("-.") or "set"
+    names = (bare_name(Path(part.rpartition("=")[2])) for part in spec.partition(":")[2].split(","))
+    return re.sub(r"[^\w.]+", "-", "-".join(names)).strip("-.") or "set"
 
 
 def public_src(spec: str) -> str:
@@ -309,14 +342,18 @@ def public_src(spec: str) -> str:
 
     >>> public_src("xquad:data/en.json")
     'xquad:en.json'
+    >>> public_src("tacred:train=data/a.json,test=data/b.json")
+    'tacred:train=a.json,test=b.json'
     """
     kind, colon, path = spec.partition(":")
-    return f"{kind}{colon}{Path(path).name}"
+    parts = (part.rpartition("=") for part in path.split(","))
+    return f"{kind}{colon}{','.join(f'{split}{equals}{Path(file).name}' for split, equals, file in parts)}"
 
 
 def public_project(recipe: ProjectRecipe) -> dict[str, Any]:
     """The recipe as a release may say it: files by their names."""
     shown = public_recipe(recipe.model_dump(mode="json", exclude_none=True))
+    shown["source"]["src"] = public_src(recipe.source.src)
     for section in shown["target"].values():
         section["src"] = public_src(section["src"])
     return {key: value for key, value in shown.items() if value not in ({}, [])}
@@ -326,7 +363,7 @@ def run_project(
     recipe: ProjectRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter | None
 ) -> dict[str, Any]:
     """Run a recipe and write its draft release; returns what the command prints."""
-    from dsbuild.builders import projected_draft
+    from dsbuild.builders import projected_draft, review_sheet
 
     chosen = executors.make(executor, workers)
     projecting = prepare(recipe, store / "digests")
@@ -334,4 +371,7 @@ def run_project(
     with held_folder(out, title) as folder:
         release.check_replaceable(folder, asdict(projecting.facts))
         progress = run.run(projecting.nodes, Store(store), title, chosen, reporter)
-        return projected_draft.write_projected(folder, projecting, progress)
+        found = projected_draft.write_projected(folder, projecting, progress)
+        sheet = projecting.recipe.review
+        sheets = review_sheet.write_sheets(folder, projecting.recipe.langs, sheet.rows, sheet.seed) if sheet else {}
+        return {**found, **({"sheets": sheets} if sheets else {})}

@@ -14,34 +14,41 @@ import pyarrow.parquet as pq
 
 import dsbuild
 from dsbuild import parquet, release, run
+from dsbuild.builders.back_translation import name_of as back_name
 from dsbuild.builders.labelled_rows import ITEMS
+from dsbuild.builders.labelled_splits import SplitSet
 from dsbuild.builders.parts import Rows, language_name, parts_of, release_schema, stage_facts, verdict_part
 from dsbuild.builders.project_spans import KEPT, OUTCOMES, SPANS
 from dsbuild.builders.projected import Projecting, public_project
+from dsbuild.builders.relation_sections import relation_sections
 from dsbuild.builders.span_accounting import FOLDER
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
+from dsbuild.project.marker_parser import METHOD as MARKERS
 from dsbuild.stage import digest
 from dsbuild.tables import LABELLED
 from dsbuild.translate.assemble import SEGMENT_MAP
 
 _TABLE = "labelled"
+_HOW = {
+    "given": "the labels of its file were not read", "engine": "translated here", "back": "the kept rows, translated back",
+}  # fmt: skip
 
 
 def write_projected(folder: Path, projecting: Projecting, progress: Progress) -> dict[str, Any]:
     """Write the draft of a finished build; returns what the command prints."""
     recipe = projecting.recipe
-    languages = {lang: _counted(projecting, progress, lang) for lang in recipe.langs}
+    languages = {lang: _counted(projecting, progress, lang) for lang in (*recipe.langs, *projecting.back)}
     facts: dict[str, Any] = {
         "name": recipe.title(), "version": "0.0.0-draft", "dsbuild": dsbuild.__version__, "recipe": public_project(recipe),
         "source": asdict(projecting.facts),
         "engines": {name: {"fingerprint": dict(projecting.fingerprints[name]), **asdict(terms)} for name, terms in projecting.terms.items()},
-        "languages": {lang: {"name": language_name(lang)} for lang in (projecting.src, *recipe.langs)},
+        "languages": _names(projecting),
         "stages": stage_facts(projecting.nodes, progress),
         "notes": _notes(projecting, progress, languages),
         "findings": {"method": recipe.method, "target_precision": recipe.target_precision, "languages": languages},
-        "accounting": {lang: {_TABLE: _accounting(progress, lang)} for lang in recipe.langs},
-        "sections": list(_sections(languages)),
+        "accounting": {lang: {_TABLE: _accounting(progress, lang)} for lang in languages},
+        "sections": [*_sections(languages), *(relation_sections(projecting, progress) if projecting.source.relational else ())],
     }  # fmt: skip
     facts["build_key"] = digest(str(facts))
     parts = itertools.chain(_source_parts(projecting, progress), _parts(projecting, progress), [verdict_part(progress)])
@@ -55,20 +62,26 @@ def write_projected(folder: Path, projecting: Projecting, progress: Progress) ->
     }
 
 
+def _names(projecting: Projecting) -> dict[str, dict[str, str]]:
+    names = {lang: language_name(lang) for lang in (projecting.src, *projecting.recipe.langs)}
+    names |= {code: back_name(projecting.src, lang) for code, lang in projecting.back.items()}
+    return {code: {"name": name} for code, name in names.items()}
+
+
 def _source_parts(projecting: Projecting, progress: Progress) -> Iterator[release.Part]:
     if projecting.recipe.release.source_tables:
         yield from parts_of(Rows(_paths(progress, "read")), projecting.src, _TABLE, ITEMS)
 
 
 def _parts(projecting: Projecting, progress: Progress) -> Iterator[release.Part]:
-    for lang in projecting.recipe.langs:
+    for lang in (*projecting.recipe.langs, *projecting.back):
         paths = _paths(progress, f"project.{lang}")
         found = pq.read_schema(paths[0])
         yield from parts_of(
             Rows(paths, lambda rows: pc.equal(rows["fate"], KEPT)),
             lang,
             _TABLE,
-            release_schema(LABELLED, found, {"fate", "failure"}),
+            release_schema(LABELLED, found, {"fate", "failure", "split"}),
         )
         lost = Rows(paths, lambda rows: pc.not_equal(rows["fate"], KEPT))
         number = sum(rows.num_rows for rows in lost)
@@ -133,7 +146,7 @@ def _counted(projecting: Projecting, progress: Progress, lang: str) -> dict[str,
         "spans": spans, "coverage": round(spans[KEPT] / spans["in"], 6) if spans["in"] else None,
         "labels": {label: _outcomes(labels[label]) for label in sorted(labels)},
         "reasons": dict(sorted(reasons.items())), "methods": dict(sorted(methods.items())),
-        "translation": "engine" if lang in projecting.translated else "given",
+        "translation": "back" if lang in projecting.back else "engine" if lang in projecting.translated else "given",
         "fingerprint": dict(projecting.tools[lang].fingerprint), "learned": facts["learned"],
     }  # fmt: skip
 
@@ -148,12 +161,14 @@ def _notes(projecting: Projecting, progress: Progress, languages: Mapping[str, M
     found += [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in projecting.terms.items()]
     limit = projecting.recipe.source.limit
     if limit and progress.done["read"][0].facts["left_out"]:
-        found.append(f"--limit leaves out the rows after the first {limit:,}")
+        each = " of each split" if isinstance(projecting.source, SplitSet) else ""
+        found.append(f"--limit leaves out the rows after the first {limit:,}{each}")
     for lang, one in languages.items():
         spans = one["spans"]
         said = ", ".join(f"{spans[name]:,} {name.replace('_', ' ')}" for name in OUTCOMES)
-        how = "the labels of its file were not read" if one["translation"] == "given" else "translated here"
-        found.append(f"{lang}: {spans['in']:,} spans by {projecting.recipe.method}: {said}; {how}")
+        how = _HOW[one["translation"]]
+        method = MARKERS if one["translation"] == "back" else projecting.recipe.method
+        found.append(f"{lang}: {spans['in']:,} spans by {method}: {said}; {how}")
         found += [f"{lang}: {said}" for said in one["learned"].get("notes", ())]
         if not progress.done[f"project.{lang}"][0].facts["deterministic"]:
             found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,6 +13,7 @@ import pyarrow as pa
 from dsbuild.builders.labelled import LabelledSource
 from dsbuild.builders.labelled_pairs import paired
 from dsbuild.builders.labelled_rows import SHARD_ROWS, TARGETS, as_item, as_row, packed
+from dsbuild.builders.labelled_splits import of_splits
 from dsbuild.spans import Labelled
 from dsbuild.stage import Result, Shard, Shards, Workspace
 
@@ -35,20 +37,23 @@ class ReadLabelled:
     def of(
         cls, source: LabelledSource, lang: str, files: tuple[str, ...], options: Mapping[str, str], limit: int = 0
     ) -> ReadLabelled:
-        """The stage for an open set; limit 0: all rows."""
+        """The stage for an open set; limit: of each split, 0: all rows."""
         return cls(source.kind, lang, files, dict(options), limit, source)
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """Nothing -> out (`ITEMS`)."""
+        """Nothing -> out (`ITEMS`, with a column `split` where the set has several)."""
         facts: dict[str, Any] = {"left_out": False, "notes": []}
         return Result({"out": map(Shard, packed(self._items(facts)))}, facts=facts)
 
-    def _items(self, facts: dict[str, Any]) -> Iterator[Labelled]:
-        for number, item in enumerate(self.source.read()):
-            if self.limit and number == self.limit:
+    def _items(self, facts: dict[str, Any]) -> Iterator[tuple[str, Labelled]]:
+        # One more than wanted of each split shows that something is left out.
+        counts: Counter[str] = Counter()
+        for split, item in of_splits(self.source, self.limit and self.limit + 1):
+            counts[split] += 1
+            if self.limit and counts[split] > self.limit:
                 facts["left_out"] = True
-                break
-            yield replace(item, lang=self.lang)
+                continue
+            yield split, replace(item, lang=self.lang)
         facts["notes"] = self.source.notes()
 
 

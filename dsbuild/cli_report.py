@@ -30,7 +30,10 @@ def report(
 def review(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR | merge FILE...", help="A release folder; or merge and files of answers."),
+        typer.Argument(
+            metavar="DIR | merge FILE... | sheet DIR | sum SHEET...",
+            help="A release folder; merge and files of answers; sheet and a release of relations; sum and filled sheets.",
+        ),
     ],
     langs: Annotated[
         Optional[str], typer.Option("--langs", metavar="hi,ta", help="Languages to judge, BCP-47, comma-separated.")
@@ -49,16 +52,19 @@ def review(
         typer.Option("--reviewer", metavar="NAME", help="Who answers [default: a name made for the file]."),
     ] = None,
     out: Annotated[
-        Optional[Path], typer.Option("--out", metavar="FILE", help="With merge: where all answers go.")
+        Optional[Path],
+        typer.Option("--out", metavar="FILE", help="With merge or sum: where all answers go. With sheet: the folder."),
     ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
     """Judge a sample of a release on a local page (127.0.0.1), saved answer by answer; Ctrl-C ends it and sums up.
 
     Example: dsbuild review DIR --langs hi --n 200; then dsbuild review merge A.jsonl B.jsonl --out C.jsonl
+
+    Relations on sheets: dsbuild review sheet DIR --langs hi --n 100; then dsbuild review sum A.tsv B.tsv
     """
     from dsbuild import review_console
-    from dsbuild.builders import judgements
+    from dsbuild.builders import judgements, review_sheet
     from dsbuild.builders import review as reviews
 
     if str(paths[0]) == "merge":
@@ -67,11 +73,23 @@ def review(
         merged = judgements.merge(paths[1:], out)
         print_found(output, merged, lambda: review_console.print_review(merged, out))
         return
+    if str(paths[0]) == "sum":
+        if len(paths) < 2:
+            raise RecipeError("review sum: name the filled sheets, one file for each reviewer")
+        summed = review_sheet.sum_sheets(paths[1:], out)
+        print_found(output, summed, lambda: review_console.print_sheets(summed))
+        return
+    chosen = [lang.strip() for lang in langs.split(",") if lang.strip()] if langs else []
+    if str(paths[0]) == "sheet":
+        if len(paths) != 2 or not chosen:
+            raise RecipeError("review sheet: name a release folder and languages: dsbuild review sheet DIR --langs hi")
+        sheets = review_sheet.write_sheets(paths[1], chosen, n, seed, out)
+        print_found(output, {"sheets": sheets}, lambda: review_console.print_written(sheets))
+        return
     if len(paths) > 1 or out is not None:
         raise RecipeError("review: one release folder; files of answers are put together by dsbuild review merge")
-    if not langs:
+    if not chosen:
         raise RecipeError("review: name a language, such as --langs hi")
-    chosen = [lang.strip() for lang in langs.split(",") if lang.strip()]
     opened = reviews.open_review(paths[0], chosen, n, seed, answers, reviewer)
     review_console.serve(opened, port)
     found = opened.finish()

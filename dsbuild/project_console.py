@@ -28,4 +28,6 @@ def print_projected(found: Mapping[str, Any]) -> None:
         console.print(Text(f"{lang}: {rows['kept']:,} of {rows['in']:,} rows are kept"), highlight=False)
     for path, rows in found.get("written", {}).items():
         console.print(Text(f"written: {path} ({rows:,} rows)"), highlight=False)
+    for path, rows in found.get("sheets", {}).items():
+        console.print(Text(f"sheet: {path} ({rows:,} rows to judge)"), highlight=False)
     console.print(Text(f"release: {found['release']}"), highlight=False)

@@ -120,7 +120,7 @@ def _marks(marked: Marked, text: str) -> Iterator[_Mark]:
         name = unicodedata.normalize("NFKC", one["name"]).lower()
         if name in names:
             closes = bool(one["slash"])
-            written = name.upper() if scheme.by_label else name
+            written = name.upper() if scheme.upper else name
             yield _Mark(
                 name, closes, one.start(), one.end(), one[0] != f"{scheme.left}{'/' * closes}{written}{scheme.right}"
             )

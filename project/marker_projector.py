@@ -41,7 +41,7 @@ class _Part:
 class MarkerProjector:
     """Marks around spans that the engine carries through the translation.
 
-    engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets
+    engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets, multitacred
     (a text that holds its characters takes another) or placeholder; auto: what a probe on `sample` texts
     finds best (0: no probe, the engine's placeholders where it has them, else letters).
     Where a translation is given, the marked one's words are looked for in it; they must stand there once.
@@ -112,7 +112,10 @@ class MarkerProjector:
         self._schemes.clear()
         if not texts:
             return
-        schemes = [*([scheme_named(PLACEHOLDER, self._template)] if self._template else []), *SCHEMES.values()]
+        schemes = [
+            *([scheme_named(PLACEHOLDER, self._template)] if self._template else []),
+            *(one for one in SCHEMES.values() if not one.roles),
+        ]
         self._probed = probe(texts, schemes, lambda asked: self._asked([Request(text, src, tgt) for text in asked]))
         self._scheme = scheme_named(best(self._probed), self._template)
 

@@ -31,7 +31,8 @@ class Scheme:
     """How marks look.
 
     left, right: the brackets of a named tag; family: what engines make of these; no left: each mark is a bracket kind of its own,
-    or, with a template, a placeholder of the engine: an odd number opens, the next one closes.
+    or, with a template, a placeholder of the engine: an odd number opens, the next one closes. roles: names by the spans' ids; other
+    spans have letters.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Scheme:
     family: tuple[str, str] = ANGLES
     by_label: bool = False
     template: str = ""
+    roles: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def upper(self) -> bool:
+        """Whether its names are written in capitals."""
+        return self.by_label or bool(self.roles)
 
     @property
     def spaced(self) -> bool:
@@ -80,6 +87,7 @@ SCHEMES = {
         Scheme("braces", "{", "}", BRACES),
         Scheme("fullwidth", "＜", "＞"),
         Scheme("brackets"),
+        Scheme("multitacred", "<", ">", roles=(("SUBJ", "h"), ("OBJ", "t"))),
     )
 }
 PLACEHOLDER = "placeholder"
@@ -179,12 +187,14 @@ def _names(spans: Sequence[Span], scheme: Scheme, parts: Sequence[tuple[int, int
         return [str(number) for number in range(len(parts))]
     if not scheme.left:
         return list(_PLAIN[: len(parts)])
-    if not scheme.by_label:
+    if not scheme.upper:
         return [_letters(number) for number in range(len(parts))]
     taken: set[str] = set()
     names = []
-    for number, _, _ in parts:
-        label = _LABEL.sub("", spans[number].label).lower() or "x"
+    roles = dict(scheme.roles)
+    for place, (number, _, _) in enumerate(parts):
+        by_label = _LABEL.sub("", spans[number].label).lower() or "x"
+        label = roles.get(spans[number].span_id, _letters(place)) if roles else by_label
         name = next(one for n in count(1) if (one := label if n == 1 else f"{label}{n}") not in taken)
         taken.add(name)
         names.append(name)
@@ -211,7 +221,7 @@ def _pair(scheme: Scheme, name: str) -> tuple[str, str]:
         return scheme.template.format(n=2 * int(name) + 1) + " ", " " + scheme.template.format(n=2 * int(name) + 2)
     if not scheme.left:
         return f"{name[0]} ", f" {name[1]}"
-    written = name.upper() if scheme.by_label else name
+    written = name.upper() if scheme.upper else name
     return f"{scheme.left}{written}{scheme.right}", f"{scheme.left}/{written}{scheme.right}"
 
 

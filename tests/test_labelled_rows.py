@@ -28,8 +28,8 @@ def stored(folder: Path, name: str, tables: list[pa.Table]) -> Shards:
     return Shards(paths)
 
 
-def numbered(number: int) -> list[Labelled]:
-    return [Labelled(str(place), f"text {place}", "en") for place in range(number)]
+def numbered(number: int) -> list[tuple[str, Labelled]]:
+    return [("", Labelled(str(place), f"text {place}", "en")) for place in range(number)]
 
 
 def test_a_row_holds_everything_of_an_item() -> None:
