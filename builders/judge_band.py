@@ -22,7 +22,7 @@ from dsbuild.builders.rerank import texts_of
 from dsbuild.builders.rule_scores import share_of
 from dsbuild.builders.rules import below
 from dsbuild.errors import RecipeError
-from dsbuild.llm import Answers, Body, ChatServer, Said, ask_all, json_of
+from dsbuild.old_llm import Answers, Body, ChatServer, Said, ask_all, json_of
 from dsbuild.recipe import Section
 from dsbuild.stage import Counts, Result, Shard, Workspace
 from dsbuild.tables import QRELS

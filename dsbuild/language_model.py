@@ -19,7 +19,7 @@ Problem = Literal[
     "refused",  # the model declined (a `refusal` of the protocol, or content_filter)
     "not_json",
     "schema",  # JSON that does not keep the schema
-    "no_logprobs",  # scores were asked for and did not come
+    "no_logprobs",  # a continuation was to be scored, and no score came
     "rejected",  # the server refuses this request (400, 413, 422)
     "unreachable",  # no answer after all retries: timeouts, 429, 5xx, lost connections
     "budget",  # not asked: the budget was reached before

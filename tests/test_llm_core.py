@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dsbuild.llm import Answers, ChatServer, Said, ask_all, json_of, said_of
+from dsbuild.old_llm import Answers, ChatServer, Said, ask_all, json_of, said_of
 from tests.test_llm import Server
 
 
