@@ -38,7 +38,7 @@ def stop_if_bad(prepared: Prepared, store: Store, executor: Executor, reporter: 
     progress.done["unique"] = [replace(unique, outputs={**unique.outputs, "out": unique.outputs["out"][:1]})]
     for node in nodes:
         kind, _, lang = node.name.partition(".")
-        if kind not in ("translate", "check"):
+        if kind not in ("examples", "translate", "check"):
             continue
         chosen = units(node, progress)[:1]
         records = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node
 from dsbuild.recipe import Section
 from dsbuild.translate.engines import shared_engine
+from dsbuild.translate.find_examples import KINDS, FindExamples
 from dsbuild.translate.translation import EngineChoice, TranslateSegments
 
 HARD = "dsbuild.filters.bitext:hard_failures"
@@ -74,6 +75,24 @@ class EngineSection(Section):
         return EngineChoice(self.name, dict(self.model_extra or {}))
 
 
+class ExamplesSection(Section):
+    """Similar segments to show to an engine that reads them: file, as the engine `memory` reads it, or a folder of such files.
+
+    k: how many at most; threshold: the least fuzzy match score, in (0, 1]; exact: "use" shows segments of the same words too.
+    """
+
+    file: str
+    k: int = Field(default=5, ge=1, le=100)
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    exact: Literal["skip", "use"] = "skip"
+
+    @field_validator("file")
+    @classmethod
+    def _path(cls, said: str) -> str:
+        """KIND:FILE names a file whose ending says its kind."""
+        return re.sub(rf"^({'|'.join(KINDS)}):", "", said)
+
+
 class ReleaseSection(Section):
     """Facts of the release that a build cannot know."""
 
@@ -85,8 +104,8 @@ class ReleaseSection(Section):
 class TranslateRecipe(Section):
     """Translate a retrieval set into other languages.
 
-    only: one table; glossary: a TSV of fixed terms; bitext: thresholds of the checks; parallel: keep rows that survive in
-    every language; max_drop: share of rows (0-1) above which the run stops early.
+    only: one table; glossary: a TSV of fixed terms; examples: similar segments, for an engine that reads them; bitext: thresholds of the
+    checks; parallel: keep rows that survive in every language; max_drop: share of rows (0-1) above which the run stops early.
     """
 
     build: Literal["translate"] = "translate"
@@ -97,6 +116,7 @@ class TranslateRecipe(Section):
     fallback: EngineSection | None = None
     only: Table | None = None
     glossary: Path | None = None
+    examples: ExamplesSection | None = None
     mend: bool = True
     protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
     batch_tokens: int | None = Field(default=None, ge=16)
@@ -168,10 +188,29 @@ def prepare(recipe: TranslateRecipe, digests: Path | None = None) -> Prepared:
     terms = {name: one.terms() for name, one in engines.items()}
     licensing.check(facts, terms, recipe.release.license, derived=True)
     glossary = load_glossary(recipe.glossary, facts.lang, recipe.langs) if recipe.glossary else {}
-    nodes, tables = _nodes(recipe, source, facts, engines, glossary)
+    stages = example_stages(recipe.examples, facts.lang, recipe.langs, engines.values(), digests)
+    nodes, tables = _nodes(recipe, source, facts, engines, glossary, stages)
     return Prepared(
         recipe, facts.lang, nodes, facts, tables, terms, {name: one.fingerprint() for name, one in engines.items()},
     )  # fmt: skip
+
+
+def example_stages(
+    section: ExamplesSection | None, src: str, langs: Sequence[str], engines: Collection[TranslationEngine], digests: Path | None
+) -> dict[str, FindExamples]:  # fmt: skip
+    """The stage that finds examples, for each language; none where a recipe names none. Raises where no engine would read them."""
+    from dsbuild.digests import file_sha256
+    from dsbuild.translate.find_examples import check_examples, files_of
+
+    if section is None:
+        return {}
+    names = [engine.name for engine in engines if not engine.capabilities.examples]
+    if len(names) == len(engines):
+        raise RecipeError(f"examples: {', '.join(names)} reads no examples; the engine llm does")
+    files = files_of(section.file)
+    check_examples(files, src, langs)
+    sums = tuple(file_sha256(path, digests) for path in files)
+    return {lang: FindExamples(src, lang, sums, section.k, section.threshold, section.exact, files) for lang in langs}
 
 
 def source_nodes(section: SourceSection, source: Source, facts: SourceFacts) -> tuple[list[Node], dict[str, Input]]:
@@ -198,6 +237,7 @@ def _nodes(
     facts: SourceFacts,
     engines: Mapping[str, TranslationEngine],
     glossary: Mapping[str, Mapping[str, str]],
+    examples: Mapping[str, FindExamples],
 ) -> tuple[list[Node], dict[str, Input]]:
     """The whole graph, and where the source's tables are once they are checked and mended."""
     from dsbuild.builders.cascade import Cascade
@@ -231,7 +271,11 @@ def _nodes(
             facts.lang, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(glossary.get(lang, {})),
             recipe.fallback.choice() if recipe.fallback else None,
         )  # fmt: skip
-        nodes.append(Node(f"translate.{lang}", translate, {"segments": Input("unique")}, model))
+        inputs = {"segments": Input("unique")}
+        if lang in examples:
+            nodes.append(Node(f"examples.{lang}", examples[lang], dict(inputs)))
+            inputs["examples"] = Input(f"examples.{lang}")
+        nodes.append(Node(f"translate.{lang}", translate, inputs, model))
         nodes += _checked(recipe, facts, lang, text_of, tables["qrels"])
     decided = {
         f"{lang}.{table}": Input(f"decide.{lang}.{table}", how="all")

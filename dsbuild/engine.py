@@ -18,6 +18,8 @@ class Capabilities:
     ("" when the engine cannot carry one: the text is then split around the item).
     protects: kinds of items to protect by default (url, email, code, placeholder, number).
     beams: beam sizes that the retry ladder may try after the first; isolated: run in a child process;
+    terms: fixed translations are told to it (`Request.context`) and written in the form that the sentence wants, instead of being masked;
+    examples: it reads similar segments and their translations;
     batch_tokens: padded tokens (as `count_tokens` counts) of a batch, unless the recipe says otherwise.
     """
 
@@ -30,6 +32,8 @@ class Capabilities:
     placeholder: str = ""
     protects: tuple[str, ...] = ("url", "email", "code", "placeholder")
     beams: tuple[int, ...] = ()
+    terms: bool = False
+    examples: bool = False
     batch_tokens: int = 1024
 
 
@@ -37,7 +41,8 @@ class Capabilities:
 class Request:
     """One text to translate; languages are BCP-47. `beam` None means the engine's own setting.
 
-    `context` holds the record's other facts that an engine may use (glossary terms, examples).
+    `context` holds the record's other facts that an engine may use: terms (source form to fixed translation), missing (those that an
+    earlier answer left out), examples (source and translation of similar segments, the most similar last).
     """
 
     text: str

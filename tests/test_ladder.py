@@ -122,8 +122,29 @@ def test_fixed_terms_are_put_in_and_counted() -> None:
     assert attempt is not None
     outcome = steps.judge("the heart beats", attempt, [Output("<ID1> धड़कता है")])
     assert outcome.text == "हृदय धड़कता है"
-    assert steps.terms_missing("the heart beats", outcome.text) == 0
-    assert steps.terms_missing("the heart beats", "दिल धड़कता है") == 1
+    assert steps.terms_missing("the heart beats", outcome.text) == []
+    assert steps.terms_missing("the heart beats", "दिल धड़कता है") == ["हृदय"]
+
+
+def test_an_engine_that_writes_terms_is_told_them_and_what_stays_as_it_is_is_masked() -> None:
+    terms = {"heart": "हृदय", "Ganga": "Ganga"}
+    steps = Ladder(
+        src="en", tgt="hi", capabilities=Capabilities(placeholder="<ID{n}>", terms=True), count=words, hard=never, protects=("url",), terms=terms,
+    )  # fmt: skip
+    text = "the heart of the Ganga, https://b.org"
+    for rung, asked in (("first", "the heart of the <ID1>, <ID2>"), ("plain", text)):
+        (attempt,) = steps.attempts(rung, [text])
+        assert attempt is not None
+        (query,) = attempt.told({"missing": ["हृदय"]}).queries()
+        assert query.request.text == asked
+        assert query.request.context["terms"]["heart"] == "हृदय"
+        assert query.request.context["missing"] == ["हृदय"]
+    split = steps.attempts("split", [text])[0]
+    assert split is not None
+    assert [query.request.text for query in split.queries()] == ["the heart of the"]
+    assert split.queries()[0].request.context == {"terms": {"heart": "हृदय"}}
+    assert steps.terms_missing(text, "Ganga के हृदयों की बात") == []
+    assert steps.terms_missing(text, "Ganga का दिल") == ["हृदय"]
 
 
 def test_terms_of_an_engine_without_placeholders_go_with_the_request() -> None:

@@ -14,6 +14,7 @@ from dsbuild.errors import EngineError
 from dsbuild.stage import Workspace, parameters
 from dsbuild.translate import ENGINES
 from dsbuild.translate.engines import close_engines
+from dsbuild.translate.find_examples import EXAMPLES
 from dsbuild.translate.translation import RUNG_FAILED, TRANSLATED, EngineChoice, TranslateSegments
 from dsbuild.translate.unique import UNIQUE
 
@@ -246,3 +247,66 @@ def test_options_of_an_engine_do_not_enter_keys() -> None:
     ]
     assert keys[0] == keys[1]
     assert keys[0]["engine"] == {"name": "talker"}
+
+
+class Reader(Talker):
+    """Reads what it is told beside the text: it leaves out a fixed term until it is named again, and one always."""
+
+    name: ClassVar[str] = "reader"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        placeholder="<ID{n}>", terms=True, examples=True, batch_tokens=1
+    )
+    contexts: ClassVar[list[dict[str, Any]]] = []
+
+    def _say(self, request: Request) -> Output:
+        Reader.contexts.append(dict(request.context))
+        told = " ".join(term for term in request.context.get("missing", ()) if term != "नाव")
+        return Output(f"यह पहाड़ से {told} आता है", n_src_tokens=4, n_tgt_tokens=5)
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> type[Reader]:
+    monkeypatch.setattr("dsbuild.translate.ENGINES.get", lambda name: Reader)
+    monkeypatch.setattr(Reader, "contexts", [])
+    return Reader
+
+
+def test_terms_that_were_left_out_are_named_once_more_and_what_is_still_missing_is_counted(
+    tmp_path: Path, reader: type[Reader]
+) -> None:
+    terms = {"river": "नदी", "boat": "नाव"}
+    out = run(tmp_path, ["the river here", "the river and the boat", "the hill"], terms=terms)
+    assert out["terms_missing"].to_pylist() == [0, 1, 0]
+    assert ["नदी" in text for text in out["text"].to_pylist()] == [True, True, False]
+    assert out["rung"].to_pylist() == [0, 0, 0]
+    assert [context.get("missing") for context in reader.contexts if "missing" in context] in (
+        [["नदी"], ["नदी", "नाव"]], [["नदी", "नाव"], ["नदी"]],
+    )  # fmt: skip
+    assert len(reader.contexts) == 5, "nobody is asked a third time"
+    again = run(tmp_path, ["the river and the boat"], key="later", terms=terms)
+    assert (again["terms_missing"].to_pylist(), len(reader.contexts)) == ([1], 5)
+
+
+def test_examples_are_shown_counted_and_part_of_what_a_translation_is_remembered_under(
+    tmp_path: Path, reader: type[Reader]
+) -> None:
+    def ask(key: str, some: list[list[dict[str, Any]]]) -> pa.Table:
+        stage = TranslateSegments("en", "hi", EngineChoice("reader", {}), HARD)
+        segments = pa.table([[0, 1], ["the hill", "a lake"], [False] * 2], schema=UNIQUE)
+        examples = pa.table([[0, 1], some], schema=EXAMPLES)
+        result = stage.run({"segments": segments, "examples": examples}, Workspace(key, tmp_path, tmp_path))
+        (shard,) = result.outputs["out"]
+        return shard.table
+
+    near = {"source": "the hills", "target": "पहाड़", "score": 0.5}
+    nearer = {"source": "the high hill", "target": "ऊँचा पहाड़", "score": 2 / 3}
+    out = ask("first", [[nearer, near], []])
+    assert out["n_examples"].to_pylist() == [2, 0]
+    assert out["example_score"].to_pylist() == [2 / 3, None]
+    shown = [context["examples"] for context in reader.contexts if context]
+    assert shown == [[["the hills", "पहाड़"], ["the high hill", "ऊँचा पहाड़"]]], "the nearest stands last"
+    assert len(reader.contexts) == 2
+    ask("the same", [[nearer, near], []])
+    assert len(reader.contexts) == 2
+    ask("others", [[near], []])
+    assert len(reader.contexts) == 3

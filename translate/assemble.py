@@ -29,7 +29,7 @@ SEGMENT_MAP = pa.schema(
 _SLICE_ROWS = 4_096
 
 # How the columns of `TRANSLATED` and of the checks become columns of a row: a sum, or the worst.
-_SUMS = ("n_src_tokens", "n_tgt_tokens", "n_unknown", "terms_missing", "url_mismatch", "sentence_delta")
+_SUMS = ("n_src_tokens", "n_tgt_tokens", "n_unknown", "terms_missing", "n_examples", "url_mismatch", "sentence_delta")
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dsbuild.engine import Capabilities, Output, Request
 from dsbuild.translate.protect import Item, find, mask, restore
+from dsbuild.translate.term_forms import stands
 
 RUNGS = ("first", "beam", "split", "plain")
 
 # Names of failures that engines give before ": "; what else they say is the detail of an `engine_error`.
-_CODES = frozenset({"missing", "timeout", "crash", "unknown_tokens", "engine_error", "protected_lost", "length"})
+_CODES = frozenset(
+    {
+        "missing", "timeout", "crash", "unknown_tokens", "engine_error", "protected_lost", "length",
+        # Of language models (`dsbuild.language_model.Problem`).
+        "empty", "refused", "not_json", "schema", "rejected", "unreachable",
+    }
+)  # fmt: skip
 
 _CLAUSE = re.compile(r"(?<=[,;:،؛、，；：])\s*(?=\S)|\s+(?=[-–—(]\s?)|\n+")
 
@@ -35,6 +43,10 @@ class Query:
     request: Request
     items: tuple[Item, ...] = ()
 
+    def told(self, more: Mapping[str, Any]) -> Query:
+        """The same query with more context."""
+        return replace(self, request=replace(self.request, context={**self.request.context, **more}))
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -45,6 +57,10 @@ class Attempt:
     def queries(self) -> list[Query]:
         """The queries, in order."""
         return [part for part in self.parts if isinstance(part, Query)]
+
+    def told(self, more: Mapping[str, Any]) -> Attempt:
+        """The same attempt with more context for every query."""
+        return Attempt([part if isinstance(part, str) else part.told(more) for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +119,14 @@ class Ladder:
     def _query(self, text: str, *, beam: int | None, masked: bool) -> Query:
         hides = masked and bool(self.capabilities.placeholder)
         items = self.items(text) if hides or self.terms else []
-        if hides and items:
-            return Query(
-                Request(mask(text, items, self.capabilities.placeholder), self.src, self.tgt, beam), tuple(items)
-            )
-        terms = {item.text: item.replacement for item in items if item.kind == "term"}
-        return Query(Request(text, self.src, self.tgt, beam, {"terms": terms} if terms else {}))
+        hidden = [item for item in items if not self._written(item)] if hides else []
+        terms = {item.text: item.replacement for item in items if item.kind == "term" and item not in hidden}
+        asked = mask(text, hidden, self.capabilities.placeholder) if hidden else text
+        return Query(Request(asked, self.src, self.tgt, beam, {"terms": terms} if terms else {}), tuple(hidden))
+
+    def _written(self, item: Item) -> bool:
+        """Whether the engine writes an item itself: a term that it is told, unless the term stays as it is."""
+        return self.capabilities.terms and item.kind == "term" and item.replacement != item.text
 
     def _fit(self, text: str, *, beam: int | None, masked: bool) -> list[str | Query]:
         """Halve a text until every piece is within the engine's limit; nothing of it is lost."""
@@ -127,6 +145,8 @@ class Ladder:
         parts: list[str | Query] = []
         position = 0
         for item in self.items(text):
+            if self._written(item):
+                continue
             parts += self._clauses(text[position : item.start])
             parts.append(item.replacement)
             position = item.end
@@ -189,9 +209,10 @@ class Ladder:
             rule = next(iter(self.hard(text, joined, self.tgt)), "")
         return _sum(joined, rule, outputs)
 
-    def terms_missing(self, text: str, translation: str) -> int:
-        """Fixed terms of the source that do not stand in the translation as the glossary wants them."""
-        return sum(item.replacement not in translation for item in self.items(text) if item.kind == "term")
+    def terms_missing(self, text: str, translation: str) -> list[str]:
+        """Fixed translations of the source's terms that stand in the translation in no form; one that is due twice is there twice."""
+        due = [item.replacement for item in self.items(text) if item.kind == "term"]
+        return [term for term in due if not stands(term, translation)]
 
 
 def _reason(error: str) -> str:

@@ -27,7 +27,8 @@ class MemoryEngine:
     """Looks every segment up in a file of translations; what is not there fails with the reason `missing`.
 
     file: `.tsv` (src, tgt with a header of language codes: one column per language, or `src`/`tgt` columns), `.tmx`,
-    `.jsonl` (objects with language codes as keys, or `src`, `tgt`, `src_lang`, `tgt_lang`), `.parquet` (the same columns).
+    `.jsonl` (objects with language codes as keys, or `src`, `tgt`, `src_lang`, `tgt_lang`), `.parquet` (the same columns); a table of pairs
+    (`text_a`, `text_b`, `lang_a`, `lang_b`) is read in all of them but `.tmx`.
     Texts match after trimming and collapsing white space (NFC); the first translation of a source text counts.
     unit: "passage" where the file translates whole texts and not sentences; origin: "machine" or "human", who translated the
     file (for the card). The pairs are indexed in a temporary file, so
@@ -172,6 +173,11 @@ def _directed(file: Path, number: int, row: dict[str, Any]) -> Iterator[Pair]:
         if not all(isinstance(lang, str) and lang for lang in langs):
             raise EngineError(f"{file}:{number}: columns src and tgt need src_lang and tgt_lang beside them")
         yield str(langs[0]), str(langs[1]), str(row["src"]), str(row["tgt"])
+        return
+    if {"text_a", "text_b", "lang_a", "lang_b"} <= set(row):
+        one, other = (str(row["lang_a"]), str(row["text_a"])), (str(row["lang_b"]), str(row["text_b"]))
+        for (src, source), (tgt, target) in ((one, other), (other, one)):
+            yield src, tgt, source, target
         return
     texts = {lang: text for lang, text in row.items() if isinstance(text, str) and text}
     for src, source in texts.items():

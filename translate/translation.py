@@ -36,6 +36,8 @@ TRANSLATED = pa.schema(
         pa.field("terms_missing", pa.int32(), nullable=False),
     ]
 )
+# Further columns where similar segments were shown: how many, and the score of the most similar, null where there was none.
+SHOWN = (pa.field("n_examples", pa.int32(), nullable=False), pa.field("example_score", pa.float64()))
 
 
 @dataclass(frozen=True)
@@ -65,33 +67,38 @@ class TranslateSegments:
     fallback: EngineChoice | None = None
 
     name: ClassVar[str] = "translate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """segments (`UNIQUE`) -> out (`TRANSLATED`), row by row."""
+        """segments (`UNIQUE`) and, where some are shown, examples (`EXAMPLES`) -> out (`TRANSLATED`, with examples `SHOWN`), row by row."""
         texts: list[str] = inputs["segments"]["text"].to_pylist()
+        similar = inputs["examples"]["examples"].to_pylist() if "examples" in inputs else None
+        shown = [[[one["source"], one["target"]] for one in reversed(some)] for some in similar or [()] * len(texts)]
         whole: list[bool] = inputs["segments"]["whole"].to_pylist()
         entries: dict[int, Entry] = {}
         failures: dict[int, Outcome] = {}
+        reads: list[bool] = []
         n_remembered = n_src = n_tgt = 0
         seconds = 0.0
         with Journal(work.scratch() / "journal") as journal:
             for place, choice in enumerate(filter(None, (self.engine, self.fallback))):
                 engine = shared_engine(choice.name, choice.options)
+                reads.append(engine.capabilities.examples)
                 memory = TranslationMemory(
                     work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite"
                 )
                 todo = [index for index in range(len(texts)) if index not in entries]
-                climb = _Climb(self, engine, journal, f"{place} {engine.name}")
-                known = climb.remembered(memory, [texts[index] for index in todo], [whole[index] for index in todo])
+                climb = _Climb(self, engine, journal, f"{place} {engine.name}", shown)
+                asked = [climb.remembered_as(text, index) for index, text in enumerate(texts)]
+                known = climb.remembered(memory, [asked[index] for index in todo], [whole[index] for index in todo])
                 entries |= {todo[index]: _on_rung(entry, place) for index, entry in known.items()}
                 n_remembered += len(known)
                 todo = [index for index in todo if index not in entries]
                 started = time.perf_counter()
                 fresh, failures = climb.translate(texts, whole, todo)
                 seconds += time.perf_counter() - started
-                memory.add((texts[index], entry) for index, entry in fresh.items())
+                memory.add((asked[index], entry) for index, entry in fresh.items())
                 entries |= {index: _on_rung(entry, place) for index, entry in fresh.items()}
                 n_src += sum(entry[2] for entry in fresh.values())
                 n_tgt += sum(entry[3] for entry in fresh.values())
@@ -102,6 +109,8 @@ class TranslateSegments:
         out = pa.table(
             [inputs["segments"]["uid"], *(pa.array(column) for column in columns)], names=TRANSLATED.names
         ).cast(TRANSLATED)
+        if similar is not None:
+            out = _with_shown(out, similar, reads)
         measured = {
             "segments": float(len(texts)), "remembered": float(n_remembered),
             # Of what the engines said now: remembered translations took them no time.
@@ -112,6 +121,16 @@ class TranslateSegments:
     def _memory_id(self, engine: TranslationEngine) -> str:
         said = [engine.fingerprint(), self.protects, sorted(self.terms.items()), self.hard, self.version]
         return digest(json.dumps(said, sort_keys=True, ensure_ascii=False))
+
+
+def _with_shown(out: pa.Table, similar: Sequence[Sequence[Mapping[str, Any]]], reads: Sequence[bool]) -> pa.Table:
+    """The table with `SHOWN`. reads: of each engine, whether it reads examples; one that failed was the first engine's."""
+    engine_of = [rung // len(RUNGS) if rung < RUNG_FAILED else 0 for rung in out["rung"].to_pylist()]
+    seen = [some if reads[engine] else () for some, engine in zip(similar, engine_of, strict=True)]
+    best = [max((one["score"] for one in some), default=None) for some in seen]
+    for column, values in zip(SHOWN, ([len(some) for some in seen], best), strict=True):
+        out = out.append_column(column, pa.array(values, column.type))
+    return out
 
 
 def _on_rung(entry: Entry, place: int) -> Entry:
@@ -140,8 +159,11 @@ def _row(entry: Entry | None, failure: Outcome | None) -> tuple[Any, ...]:
 class _Climb:
     """One engine's way up the ladder for the segments of a unit."""
 
-    def __init__(self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal, label: str) -> None:
+    def __init__(
+        self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal, label: str, shown: Sequence[Any]
+    ) -> None:
         self.stage = stage
+        self.shown = shown if engine.capabilities.examples else [()] * len(shown)
         self.engine = engine
         self.journal = journal
         # Tells the entries of two engines apart, which may be the same one with two models.
@@ -165,6 +187,12 @@ class _Climb:
             )
         return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
 
+    def remembered_as(self, text: str, index: int) -> str:
+        """What a translation is remembered under: the text, with the examples that were shown beside it."""
+        if not self.shown[index]:
+            return text
+        return f"{text}\n\n{json.dumps(self.shown[index], ensure_ascii=False)}"
+
     def translate(
         self, texts: Sequence[str], whole: Sequence[bool], todo: list[int]
     ) -> tuple[dict[int, Entry], dict[int, Outcome]]:
@@ -176,19 +204,45 @@ class _Climb:
                 break
             made = self.ladder.attempts(rung, [texts[index] for index in todo], [whole[index] for index in todo])
             attempts = dict(zip(todo, made, strict=True))
-            asked = {index: attempt for index, attempt in attempts.items() if attempt is not None}
+            asked = {
+                index: attempt.told({"examples": self.shown[index]}) if self.shown[index] else attempt
+                for index, attempt in attempts.items()
+                if attempt is not None
+            }
             for index, answered in self._ask(rung, asked):
                 outcome = self.ladder.judge(texts[index], asked[index], answered)
                 if outcome.rule:
                     # What went wrong at first is the reason; later rungs ask in ways that the engine knows less well.
                     failed.setdefault(index, outcome)
                 else:
-                    missing = self.ladder.terms_missing(texts[index], outcome.text)
-                    fresh[index] = (
-                        outcome.text, outcome.score, outcome.n_src_tokens, outcome.n_tgt_tokens, outcome.n_unknown, number, missing,
-                    )  # fmt: skip
+                    fresh[index] = self._entry(texts[index], outcome, number)
+            if self.engine.capabilities.terms:
+                fresh |= self._insisted(number, texts, asked, fresh)
             todo = [index for index in todo if index not in fresh]
         return fresh, {index: failed[index] for index in todo}
+
+    def _entry(self, text: str, outcome: Outcome, rung: int) -> Entry:
+        missing = len(self.ladder.terms_missing(text, outcome.text))
+        return (
+            outcome.text, outcome.score, outcome.n_src_tokens, outcome.n_tgt_tokens, outcome.n_unknown, rung, missing,
+        )  # fmt: skip
+
+    def _insisted(
+        self, rung: int, texts: Sequence[str], asked: Mapping[int, Attempt], fresh: Mapping[int, Entry]
+    ) -> dict[int, Entry]:
+        """Entries that hold more of the fixed terms, after asking once again for those that were left out, by their names."""
+        again = {
+            index: asked[index].told({"missing": missing})
+            for index, entry in fresh.items()
+            if entry[5] == rung and (missing := self.ladder.terms_missing(texts[index], entry[0]))
+        }
+        better: dict[int, Entry] = {}
+        for index, answered in self._ask(f"{RUNGS[rung]} terms", again):
+            outcome = self.ladder.judge(texts[index], again[index], answered)
+            entry = self._entry(texts[index], outcome, rung)
+            if not outcome.rule and entry[6] < fresh[index][6]:
+                better[index] = entry
+        return better
 
     def _ask(self, rung: str, attempts: Mapping[int, Attempt]) -> Iterator[tuple[int, list[Output]]]:
         """The outputs of every query of an attempt, in order, from the journal or the engine.
