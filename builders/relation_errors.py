@@ -25,6 +25,7 @@ ERRORS: Mapping[str, frozenset[str]] = MappingProxyType(
         "markers_overlap": frozenset({"nested", "overlap", "overlaps_another"}),
         "marker_empty": frozenset({"empty"}),
         "marker_grown": frozenset({"grown"}),
+        "text_changed_by_markers": frozenset({"marks_changed"}),
         "pronoun_dropped": frozenset(),
         "marker_missing": frozenset({"missing"}),
         "span_not_placed": frozenset(),

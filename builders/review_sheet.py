@@ -49,7 +49,7 @@ class SheetSection(Section):
 
 
 def write_sheets(folder: Path, langs: Sequence[str], n: int, seed: int, out: Path | None = None) -> dict[str, int]:
-    """Write `sheet-LANG.tsv` for each language; says how many rows each has. A sheet that is there is left alone: somebody may be filling it.
+    """Write `sheet-LANG.tsv` for each language; says how many rows each has (0: no row was kept, and no sheet). One that is there stays: somebody may be filling it.
 
     The same release, n and seed give the same rows. out: a folder outside of the release, by default `review-<folder>` beside it.
     """
@@ -59,14 +59,14 @@ def write_sheets(folder: Path, langs: Sequence[str], n: int, seed: int, out: Pat
     home = out or folder.resolve().parent / f"review-{folder.resolve().name}"
     if home.resolve().is_relative_to(folder.resolve()):
         raise SourceError(f"{home}: sheets go to a folder outside of the release; choose another --out")
-    known = [lang for lang in manifest["accounting"] if splits_of(manifest, lang)]
+    known = sorted(manifest["accounting"])
     written = {}
     for lang in langs:
         if lang not in known:
-            raise UnknownName("language with labelled rows in this release", lang, known)
+            raise UnknownName("language of this release", lang, known)
         path = home / f"sheet-{lang}.tsv"
         chosen = sample(folder, src, lang, splits_of(manifest, lang), n, seed)
-        if not path.exists():
+        if chosen and not path.exists():
             files.write_text(path, _sheet(manifest, src, lang, folder, chosen))
         written[str(path)] = len(chosen)
     return written

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from dsbuild import sentences
 from dsbuild.engine import Output, Request, TranslationEngine
+from dsbuild.errors import RecipeError
 from dsbuild.project.marker_parser import METHOD, Read, read
-from dsbuild.project.marker_probe import Measured, best, probe
+from dsbuild.project.marker_probe import Measured, best, chrf, probe
 from dsbuild.project.markers import PLACEHOLDER, SCHEMES, Marked, encode, scheme_named
-from dsbuild.project.projector import Parallel, Projected
+from dsbuild.project.projector import Parallel, Projected, check_numbers
 from dsbuild.spans import Labelled, Piece, Span, problems
 
 AUTO = "auto"
@@ -24,6 +25,8 @@ AUTO = "auto"
 # words, or holds them twice; the span is not sound.
 REASONS = ("no_translation", "not_translated", "target_differs", "ambiguous", "unsound")
 FOUND = 0.5
+# Why a span is low in confidence: with marks the sentence became another one than without, so that the plain one stays.
+CHANGED = "marks_changed"
 _BATCH = 16
 _SEED = 7
 _SHARD = 256
@@ -43,7 +46,9 @@ class MarkerProjector:
 
     engine: translates; src, tgt: BCP-47. scheme: letters, xml, square, braces, fullwidth, brackets, multitacred
     (a text that holds its characters takes another) or placeholder; auto: what a probe on `sample` texts
-    finds best (0: no probe, the engine's placeholders where it has them, else letters).
+    finds best (0: no probe, the engine's placeholders where it has them, else letters). min_chrf: in [0, 1]; above 0 every marked
+    sentence is translated without marks too, and where the two are less alike than this, the plain one is taken and the spans found in it
+    are low in confidence.
     Where a translation is given, the marked one's words are looked for in it; they must stand there once.
     """
 
@@ -52,8 +57,13 @@ class MarkerProjector:
     translates: ClassVar[bool] = True
 
     def __init__(
-        self, engine: TranslationEngine, src: str = "", tgt: str = "", scheme: str = AUTO, sample: int = 40
-    ) -> None:
+        self, engine: TranslationEngine, src: str = "", tgt: str = "", scheme: str = AUTO, sample: int = 40,
+        min_chrf: float = 0.0,
+    ) -> None:  # fmt: skip
+        check_numbers(METHOD, {"sample": (sample, 0), "min_chrf": (min_chrf, 0)})
+        if min_chrf > 1:
+            raise RecipeError(f"{METHOD}.min_chrf: {min_chrf!r} is a share; write a number from 0 to 1")
+        self._min_chrf = min_chrf
         self._template = engine.capabilities.placeholder
         self._wanted, self._sample = scheme, sample
         # What `auto` marks with until it has probed, and where there is nothing to probe on.
@@ -64,12 +74,19 @@ class MarkerProjector:
         self._schemes: Counter[str] = Counter()
         self._repairs: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
-        self._n_given = self._n_plain = 0
+        self._n_given = self._n_plain = self._n_changed = 0
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Scheme, size of the probe and engine."""
         engine = {f"engine.{name}": value for name, value in self._engine.fingerprint().items()}
-        return {"name": self.name, "version": 1, "scheme": self._wanted, "sample": self._sample, **engine}
+        return {
+            "name": self.name,
+            "version": 1,
+            "scheme": self._wanted,
+            "sample": self._sample,
+            "min_chrf": self._min_chrf,
+            **engine,
+        }
 
     def facts(self) -> dict[str, Any]:
         """How many texts took which scheme, what was repaired, and why spans were rejected."""
@@ -87,6 +104,11 @@ class MarkerProjector:
         if self._n_plain:
             notes.append(
                 f"markers: {self._n_plain} sentences were translated without marks, because marks spoiled them"
+            )
+        if self._n_changed:
+            notes.append(
+                f"markers: {self._n_changed} sentences became others with marks (chrF below {self._min_chrf:g} to the plain "
+                "translation, which was taken; their spans are low in confidence)"
             )
         counted = {"schemes": self._schemes, "repairs": self._repairs, "reasons": self._reasons}
         probed = {}
@@ -151,6 +173,8 @@ class MarkerProjector:
         outputs = iter(self._asked(asked))
         said = [[_understood(part, next(outputs)) for part in mine] for mine in parts]
         self._plain(pairs, said, parts)
+        if self._min_chrf:
+            self._compared(pairs, said, parts)
         for pair, item, mine, reads in zip(pairs, sound, parts, said, strict=True):
             if any(one.spoiled for one in reads):
                 yield "", [_refused(span, "no_translation") for span in pair.source.spans]
@@ -166,18 +190,34 @@ class MarkerProjector:
             for place, one in enumerate(reads)
             if one.spoiled and parts[row][place].marked.tags
         ]
-        asked = [
-            Request(
-                parts[row][place].marked.source, self._src or pairs[row].source.lang, self._tgt or pairs[row].tgt_lang
-            )
-            for row, place in again
-        ]
+        asked = [self._without(pairs[row], parts[row][place]) for row, place in again]
         for (row, place), output in zip(again, self._asked(asked), strict=True):
             if output.finish == "stop" and output.text.strip():
                 self._n_plain += 1
                 said[row][place] = replace(
                     said[row][place], text=_bare(parts[row][place].marked.source, output.text), spoiled=False
                 )
+
+    def _compared(self, pairs: Sequence[Parallel], said: list[list[Read]], parts: Sequence[list[_Part]]) -> None:
+        """Where marks made another sentence of one, the plain translation takes its place, with the spans that are found in it."""
+        places = [
+            (row, place)
+            for row, reads in enumerate(said)
+            for place, one in enumerate(reads)
+            if any(answer.pieces for answer in one.answers)
+        ]
+        asked = [self._without(pairs[row], parts[row][place]) for row, place in places]
+        for (row, place), output in zip(places, self._asked(asked), strict=True):
+            one = said[row][place]
+            plain = _bare(parts[row][place].marked.source, output.text)
+            if output.finish == "stop" and plain.strip() and chrf(one.text, plain) < self._min_chrf:
+                self._n_changed += 1
+                said[row][place] = replace(
+                    one, text=plain, answers=tuple(_doubted(a, one.text, plain) for a in one.answers)
+                )
+
+    def _without(self, pair: Parallel, part: _Part) -> Request:
+        return Request(part.marked.source, self._src or pair.source.lang, self._tgt or pair.tgt_lang)
 
     def _asked(self, requests: Sequence[Request]) -> list[Output]:
         batches = [requests[at : at + _BATCH] for at in range(0, len(requests), _BATCH)]
@@ -237,6 +277,12 @@ def onto(answer: Projected, made: str, target: str) -> Projected:
     return replace(answer, pieces=tuple(places), score=FOUND)
 
 
+def _doubted(answer: Projected, made: str, plain: str) -> Projected:
+    """An answer of a sentence that marks changed, in the plain translation: kept in sight, and not sure."""
+    moved = onto(answer, made, plain)
+    return replace(moved, outcome="low_confidence", reason=CHANGED) if moved.pieces else moved
+
+
 def _standing(words: str, text: str) -> list[int]:
     """Where words stand in a text, not inside others."""
     found, at = [], text.find(words)
@@ -263,12 +309,13 @@ def _bare(source: str, text: str) -> str:
 
 
 def _whole(answers: Sequence[Projected]) -> Projected:
-    """One answer of those for a span's pieces in several sentences: all must be there."""
-    lost = next((one for one in answers if one.outcome != "kept"), None)
+    """One answer of those for a span's pieces in several sentences: all must be there, and none is surer than the least sure."""
+    lost = next((one for one in answers if not one.pieces), None)
     if lost or len(answers) == 1:
         return lost or answers[0]
     pieces = tuple(sorted(piece for one in answers for piece in one.pieces))
-    return replace(answers[0], pieces=pieces, score=min(one.score or 0.0 for one in answers))
+    least = next((one for one in answers if one.outcome != "kept"), answers[0])
+    return replace(least, pieces=pieces, score=min(one.score or 0.0 for one in answers))
 
 
 def _stretches(item: Labelled) -> list[Piece]:

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from dsbuild.engine import Capabilities, Output
-from dsbuild.errors import EngineError
+from dsbuild.errors import EngineError, RecipeError
 from dsbuild.project.marker_projector import MarkerProjector
 from dsbuild.project.projector import Parallel
 from dsbuild.spans import Labelled, Span
@@ -132,3 +132,33 @@ def test_apertium_carries_its_placeholders():
     [(made, answers)] = method.translated([_pair("The old house is near the river.", ((4, 13),), ((26, 31),))])
     assert "zqx" not in made
     assert [made[low:high] for one in answers for low, high in one.pieces] == ["casa vieja", "río"]
+
+
+def _other_with_marks(text):
+    return text.replace("the", "a very").replace("likes", "adores") if "<a>" in text else text
+
+
+def test_a_sentence_that_marks_change_is_taken_plain_and_its_spans_are_not_sure():
+    text = "Ada likes the house. The house likes Bo."
+    pair = _pair(text, ((0, 3), (37, 39)), ((14, 19),))
+    for bound, outcome in ((0.1, "kept"), (0.9, "low_confidence")):
+        method = _method(_other_with_marks, scheme="letters", min_chrf=bound)
+        [(made, answers)] = method.translated([pair])
+        assert [one.outcome for one in answers] == [outcome, outcome]
+        assert [[made[low:high] for low, high in one.pieces] for one in answers] == [["Ada", "Bo"], ["house"]]
+        assert ("quiere la" in made) == (outcome == "low_confidence")
+    assert {one.reason for one in answers} == {"marks_changed"}
+    assert "2 sentences became others" in method.facts()["notes"][-1]
+
+
+def test_a_span_whose_words_the_plain_sentence_lacks_is_rejected():
+    method = _method(_other_with_marks, scheme="letters", min_chrf=0.95)
+    [(made, answers)] = method.translated([_pair("Ada likes the house.", ((4, 9),))])
+    assert made == "Ada quiere la house."
+    assert (answers[0].outcome, answers[0].reason) == ("rejected", "target_differs")
+
+
+@pytest.mark.parametrize("bound", [1.5, -0.1, "much"])
+def test_a_bound_that_is_no_share_is_refused(bound):
+    with pytest.raises(RecipeError, match="min_chrf"):
+        _method(min_chrf=bound)
