@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
-from dsbuild import release
+from dsbuild import prompts, release
 from dsbuild.errors import ReleaseError, UnknownName
 from dsbuild.filters.identify import COLUMNS as IDENTIFIED
 from dsbuild.stage import digest
 from dsbuild.tables import ID_COLUMNS, SCHEMAS
 from dsbuild.translate.ladder import RUNGS
+from dsbuild.translate.llm import PROMPT
 from dsbuild.translate.translation import RUNG_FAILED, TRANSLATED
 
 _TEXTS = ("title", "text", "text_a", "text_b")
@@ -156,7 +155,8 @@ class _Story:
         """What became of each span of the source, where this release projected them."""
         return (
             _find(_files(self.folder, self.manifest, f"spans/{self.lang}-"), "id", row_id)
-            if self.table == "labelled"
+            # A source's own spans go nowhere; `en-` would find those that were translated back (`en-t-de-`).
+            if self.table == "labelled" and self.lang != self._src
             else []
         )
 
@@ -313,9 +313,8 @@ def _prompt(fingerprint: Mapping[str, Any]) -> Row:
     """The prompt, where the engine has one and this version has that very text; else its digest is in the fingerprint."""
     if "prompt" not in fingerprint:
         return {}
-    text = resources.files("dsbuild.translate").joinpath("llm_prompt.md").read_text("utf-8")
-    same = xxhash.xxh3_128_hexdigest(text.encode("utf-8")) == fingerprint["prompt"]
-    return {"prompt": text if same else None}
+    prompt = prompts.load("dsbuild.translate", PROMPT)
+    return {"prompt": prompt.text if prompt.digest == fingerprint["prompt"] else None}
 
 
 def _segment(entry: Mapping[str, Any], source: Mapping[str, Any], row: Mapping[str, Any]) -> Row:

@@ -19,7 +19,7 @@ class Capabilities:
     protects: kinds of items to protect by default (url, email, code, placeholder, number).
     beams: beam sizes that the retry ladder may try after the first; isolated: run in a child process;
     terms: fixed translations are told to it (`Request.context`) and written in the form that the sentence wants, instead of being masked;
-    examples: it reads similar segments and their translations;
+    examples: it reads similar segments and their translations; about: it reads what the recipe says of the set;
     batch_tokens: padded tokens (as `count_tokens` counts) of a batch, unless the recipe says otherwise.
     """
 
@@ -34,6 +34,7 @@ class Capabilities:
     beams: tuple[int, ...] = ()
     terms: bool = False
     examples: bool = False
+    about: bool = False
     batch_tokens: int = 1024
 
 
@@ -42,7 +43,8 @@ class Request:
     """One text to translate; languages are BCP-47. `beam` None means the engine's own setting.
 
     `context` holds the record's other facts that an engine may use: terms (source form to fixed translation), missing (those that an
-    earlier answer left out), examples (source and translation of similar segments, the most similar last).
+    earlier answer left out), examples (source and translation of similar segments, the most similar last), about (what the recipe says of the
+    set: trusted).
     """
 
     text: str

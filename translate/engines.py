@@ -16,9 +16,13 @@ _open: dict[str, TranslationEngine] = {}
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of an engine with their defaults."""
+    """The options of an engine with their defaults; not those that it hands on to what it opens itself."""
     signature = inspect.signature(ENGINES.get(name))
-    return {option: parameter.default for option, parameter in signature.parameters.items()}
+    return {
+        option: one.default
+        for option, one in signature.parameters.items()
+        if one.kind is not inspect.Parameter.VAR_KEYWORD
+    }
 
 
 def open_engine(name: str, options: Mapping[str, Any]) -> TranslationEngine:
@@ -28,8 +32,10 @@ def open_engine(name: str, options: Mapping[str, Any]) -> TranslationEngine:
     """
     factory = ENGINES.get(name)
     known = options_of(name)
+    # Further options of an engine that takes them are checked by what they are meant for.
+    hands_on = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(factory).parameters.values())
     for option in options:
-        if option not in known:
+        if option not in known and not hands_on:
             raise UnknownName(f"option of engine {name!r}", option, known)
     if missing := [
         option for option, default in known.items() if default is inspect.Parameter.empty and option not in options

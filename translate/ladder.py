@@ -79,13 +79,15 @@ class Ladder:
     """Composes attempts for one engine and direction, and judges their outputs."""
 
     def __init__(self, *, src: str, tgt: str, capabilities: Capabilities, count: Count, hard: Hard,
-                 protects: tuple[str, ...], terms: Mapping[str, str]) -> None:  # fmt: skip
+                 protects: tuple[str, ...], terms: Mapping[str, str], own: Mapping[str, Mapping[str, str]] | None = None) -> None:  # fmt: skip
         self.src, self.tgt = src, tgt
         self.capabilities = capabilities
         self.count = count
         self.hard = hard
         self.protects = protects
         self.terms = terms
+        # Phrases of single texts that must come out in one fixed form, by text: the words that an instruction's checks look for.
+        self.own = own or {}
 
     def attempts(self, rung: str, texts: Sequence[str], whole: Sequence[bool] = ()) -> list[Attempt | None]:
         """One attempt per text, None where the rung would put the same question again, or cut a text that is `whole` (none, if not said)."""
@@ -105,7 +107,11 @@ class Ladder:
 
     def items(self, text: str) -> list[Item]:
         """What must come out of the text as it went in."""
-        return find(text, self.protects, terms=self.terms)
+        own = self.own.get(text)
+        if not own:
+            return find(text, self.protects, terms=self.terms)
+        found = find(text, self.protects, terms={**self.terms, **own})
+        return [replace(item, kind="phrase") if item.kind == "term" and item.text in own else item for item in found]
 
     def _whole(self, texts: Sequence[str], *, beam: int | None, masked: bool) -> list[Attempt]:
         queries = [self._query(text, beam=beam, masked=masked) for text in texts]
@@ -118,9 +124,11 @@ class Ladder:
 
     def _query(self, text: str, *, beam: int | None, masked: bool) -> Query:
         hides = masked and bool(self.capabilities.placeholder)
-        items = self.items(text) if hides or self.terms else []
+        items = self.items(text) if hides or self.terms or self.own else []
         hidden = [item for item in items if not self._written(item)] if hides else []
-        terms = {item.text: item.replacement for item in items if item.kind == "term" and item not in hidden}
+        terms = {
+            item.text: item.replacement for item in items if item.kind in ("term", "phrase") and item not in hidden
+        }
         asked = mask(text, hidden, self.capabilities.placeholder) if hidden else text
         return Query(Request(asked, self.src, self.tgt, beam, {"terms": terms} if terms else {}), tuple(hidden))
 

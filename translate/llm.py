@@ -1,78 +1,78 @@
-"""The `llm` engine: translation by any server that speaks the OpenAI chat protocol (vLLM, llama.cpp, hosted ones)."""
+"""The `llm` engine: translation by a language model of any kind (`dsbuild.llm`)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
-from importlib import resources
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import xxhash
 
-from dsbuild import languages
+from dsbuild import languages, prompts
+from dsbuild.answer_text import settled
 from dsbuild.engine import Capabilities, Output, Request, Terms
-from dsbuild.errors import RecipeError
-from dsbuild.llm import ChatServer, json_of, said_of
+from dsbuild.errors import EngineError, RecipeError, UnknownName
+from dsbuild.language_model import Call, LanguageModel, Said, Sampling
+from dsbuild.llm import open_model, options_of
+from dsbuild.prompts import Example
 
-_SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "translation", "strict": True,
-        "schema": {"type": "object", "properties": {"translation": {"type": "string"}}, "required": ["translation"], "additionalProperties": False},
-    },
-}  # fmt: skip
+PROMPT = "llm_translate"
+# Questions in a row that got no answer: the rest would get none either, and a unit in which every text failed would be kept as done.
+_HOPELESS = 100
 
 
 class LLMEngine:
-    """Asks a chat model for each segment, several at a time.
+    """Asks a language model for each segment.
 
-    The text travels as a JSON value and the answer is checked as one, whatever the server promises about schemas: servers
-    disagree, and some ignore them silently. The key comes from the environment variable `api_key_env` only.
+    The text travels as a JSON value, as do fixed terms; similar segments come before it as a conversation (`Request.context`). An answer is one
+    JSON object, checked whatever the model promises.
 
-    base_url: up to `/v1`; concurrency: requests in flight; timeout_s: per request; retries: after 429, 5xx and lost
-    connections, with doubling waits; schema: send `response_format` (servers without it refuse with 400: set it to false);
-    logprobs: ask for the scores of tokens (some servers refuse that too).
+    model: as the server calls it, or a folder; llm: its kind, of `dsbuild.llm`; logprobs: ask for the scores of tokens; license: of the model;
+    options: of that kind of model (`base_url`, `concurrency`, …).
     """
 
     name: ClassVar[str] = "llm"
+    # Nothing is gained by several texts in one batch, and a batch is what a killed run repeats: each text is one.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        unit="sentence", max_tokens=None, scores=True, placeholder="<ID{n}>", batch_tokens=512
+        unit="sentence",
+        max_tokens=None,
+        scores=True,
+        placeholder="<ID{n}>",
+        batch_tokens=1,
+        terms=True,
+        examples=True,
+        about=True,
     )
 
     def __init__(
-        self, base_url: str = "http://127.0.0.1:8000/v1", model: str = "", concurrency: int = 16, temperature: float = 0.0, seed: int = 7,
-        timeout_s: float = 120.0, retries: int = 5, schema: bool = True, logprobs: bool = True,
-        api_key_env: str = "OPENAI_API_KEY", license: str = "",
+        self, model: str = "", llm: str = "openai", temperature: float = 0.0, seed: int = 7, logprobs: bool = True, license: str = "",
+        **options: Any,
     ) -> None:  # fmt: skip
-        server = ChatServer(base_url, timeout_s=timeout_s, retries=retries, api_key_env=api_key_env, seed=seed)
         if not model:
             raise RecipeError("engine llm needs a model: --model NAME, as the server calls it")
-        self.model = model
-        self.concurrency = concurrency
-        self.temperature = temperature
+        known = options_of(llm)
+        for option in options:
+            if option not in known:
+                own = ("llm", "temperature", "seed", "logprobs", "license")
+                raise UnknownName(f"option of engine 'llm' with {llm!r}", option, [*known, *own])
         self.seed = seed
-        self.schema = schema
+        self.temperature = temperature
         self.logprobs = logprobs
         self.license = license
-        self._prompt = resources.files("dsbuild.translate").joinpath("llm_prompt.md").read_text("utf-8")
-        self._server = server
+        self.prompt = prompts.load("dsbuild.translate", PROMPT)
+        self.model: LanguageModel = open_model(llm, {"model": model, **options}, "engine")
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Model name, sampling settings and the digest of the prompt; not the server's address or the key."""
+        """Sampling settings, the digest of the prompt, and the model's own fingerprint."""
+        own = self.model.fingerprint()
         return {
-            "engine": self.name, "version": 2, "model": self.model, "temperature": self.temperature, "seed": self.seed,
-            "schema": self.schema, "logprobs": self.logprobs, "prompt": xxhash.xxh3_128_hexdigest(self._prompt.encode("utf-8")),
+            "engine": self.name, "version": 3, "model": own.get("model"), "temperature": self.temperature, "seed": self.seed,
+            "logprobs": self.logprobs, "prompt": self.prompt.digest, **{f"llm_{key}": value for key, value in own.items() if key != "model"},
         }  # fmt: skip
 
     def terms(self) -> Terms:
-        """The model's licence, if the user named it."""
-        return Terms(
-            self.license or "unknown",
-            self.model,
-            "" if self.license else "name the model's terms with --set engine.license=…",
-        )
+        """The model's terms; its licence, if the user named it."""
+        own = self.model.terms()
+        return Terms(self.license, own.source) if self.license else own
 
     def check(self, src: str, tgts: Sequence[str]) -> None:
         """The languages are known; what the model can do with them is for the checks to say."""
@@ -84,80 +84,62 @@ class LLMEngine:
         return [len(text.encode("utf-8")) // 4 + 1 for text in texts]
 
     def translate_batches(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Output]]]:
-        """Keep `concurrency` requests in flight over all batches; a batch is yielded when its last answer is there."""
+        """Ask for all texts in one stream; a batch is yielded when its last answer is there."""
         waiting = {number: len(batch) for number, batch in enumerate(batches)}
-        outputs: dict[int, list[Output | None]] = {number: [None] * len(batch) for number, batch in enumerate(batches)}
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = {
-                pool.submit(self._ask, request, self._server.is_first()): (number, place)
-                for number, batch in enumerate(batches)
-                for place, request in enumerate(batch)
-            }
-            try:
-                for future in as_completed(futures):
-                    number, place = futures[future]
-                    outputs[number][place] = future.result()
-                    waiting[number] -= 1
-                    if not waiting[number]:
-                        yield number, [output for output in outputs.pop(number) if output is not None]
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        outputs: dict[int, dict[int, Output]] = {number: {} for number in waiting}
+        places = [(number, place) for number, batch in enumerate(batches) for place in range(len(batch))]
+        asked: dict[int, Call] = {}
+
+        def calls() -> Iterator[tuple[int, Call]]:
+            for index, (number, place) in enumerate(places):
+                asked[index] = self.call(batches[number][place])
+                yield index, asked[index]
+
+        lost = 0
+        for index, said in self.model.answer(calls()):
+            lost = lost + 1 if said.problem == "unreachable" else 0
+            if lost >= _HOPELESS:
+                raise EngineError(
+                    f"engine llm: {lost} texts in a row got no answer ({said.detail}); run it again when the model answers: what was said is kept"
+                )
+            number, place = places[index]
+            outputs[number][place] = output_of(settled(asked.pop(index), said))
+            waiting[number] -= 1
+            if not waiting[number]:
+                done = outputs.pop(number)
+                yield number, [done[place] for place in range(len(done))]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """The model is shared, and closed with all others."""
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The request body for one segment."""
+    def call(self, request: Request) -> Call:
+        """The question for one segment."""
         src, tgt = languages.get(request.src), languages.get(request.tgt)
-        terms = request.context.get("terms", {})
-        listed = "".join(
-            f"\nWrite {json.dumps(term, ensure_ascii=False)} as {json.dumps(fixed, ensure_ascii=False)}."
-            for term, fixed in terms.items()
-        )
-        system = self._prompt.format(
-            src_name=src.name, src=src.code, tgt_name=tgt.name, tgt=tgt.code, tgt_script=tgt.script, terms=listed
-        )
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [
-                {"role": "system", "content": system},
-                {"role": "user", "content": json.dumps({"text": request.text}, ensure_ascii=False)},
-            ],
-            "temperature": self.temperature, "seed": self.seed, "max_tokens": 256 + 4 * len(request.text.encode("utf-8")),
+        slots = {
+            "src_name": src.name, "src": src.code, "tgt_name": tgt.name, "tgt": tgt.code, "tgt_script": tgt.script,
+            "about": request.context.get("about", ""),
         }  # fmt: skip
-        if self.logprobs:
-            body["logprobs"] = True
-        if self.schema:
-            body["response_format"] = _SCHEMA
-        return body
-
-    def _ask(self, request: Request, first: bool) -> Output:
-        answer = self._server.ask(self.body(request), first, lambda: self.body(replace(request, text="a")))
-        return Output("", "error", error=answer) if isinstance(answer, str) else parse(answer)
-
-
-def parse(answer: Mapping[str, Any]) -> Output:
-    """An answer of the chat protocol as an output; anything but one JSON object with a translation is an error."""
-    said = said_of(answer)
-    if said.error:
-        return Output("", "error", error=said.error)
-    if said.finish == "length":
-        return Output("", "length", n_src_tokens=said.n_asked, n_tgt_tokens=said.n_said)
-    value = json_of(said)
-    if isinstance(value, str):
-        wrong = value if value.endswith("JSON") else "engine_error: the answer has no translation"
-        return Output("", "error", error=wrong)
-    if not isinstance(value.get("translation"), str):
-        return Output("", "error", error="engine_error: the answer has no translation")
-    try:
-        value["translation"].encode("utf-8")
-    except UnicodeEncodeError:
-        return Output("", "error", error="engine_error: the answer holds half a character")
-    score = _mean_logprob(answer["choices"][0])
-    return Output(value["translation"], score=score, n_src_tokens=said.n_asked, n_tgt_tokens=said.n_said)
+        data: dict[str, Any] = {"text": request.text}
+        data |= {name: request.context[name] for name in ("terms", "missing") if request.context.get(name)}
+        shown = [
+            Example(tgt.code, {"text": source}, {"translation": target})
+            for source, target in request.context.get("examples", ())
+        ]
+        return Call(
+            self.prompt.messages(slots, data, shown),
+            Sampling(self.temperature, max_tokens=256 + 4 * len(request.text.encode("utf-8"))),
+            seed=xxhash.xxh3_64_intdigest(f"{self.seed}\n{request.text}".encode()) & 0x7FFFFFFF,
+            schema=self.prompt.schema,
+            logprobs=self.logprobs,
+        )  # fmt: skip
 
 
-def _mean_logprob(choice: Mapping[str, Any]) -> float | None:
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    found = [token["logprob"] for token in tokens if isinstance(token.get("logprob"), int | float)]
-    return sum(found) / len(found) if found else None
+def output_of(said: Said) -> Output:
+    """A settled answer as a translation; whatever is no JSON object with a translation is an error that says why."""
+    asked, told = said.n_asked, said.n_said
+    if said.problem == "cut":
+        return Output("", "length", n_src_tokens=asked, n_tgt_tokens=told)
+    if said.problem:
+        reason = f"{said.problem}: {said.detail}" if said.detail else said.problem
+        return Output("", "error", n_src_tokens=asked, n_tgt_tokens=told, error=reason)
+    return Output(said.value["translation"], score=said.logprob, n_src_tokens=asked, n_tgt_tokens=told)

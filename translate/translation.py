@@ -36,6 +36,14 @@ TRANSLATED = pa.schema(
         pa.field("terms_missing", pa.int32(), nullable=False),
     ]
 )
+PHRASE = pa.struct([pa.field("source", pa.string(), nullable=False), pa.field("target", pa.string(), nullable=False)])
+PHRASES = pa.schema(
+    [
+        pa.field("uid", pa.int64(), nullable=False),
+        # What must come out of this text in one fixed form.
+        pa.field("phrases", pa.list_(pa.field("element", PHRASE, nullable=False)), nullable=False),
+    ]
+)
 # Further columns where similar segments were shown: how many, and the score of the most similar, null where there was none.
 SHOWN = (pa.field("n_examples", pa.int32(), nullable=False), pa.field("example_score", pa.float64()))
 
@@ -54,7 +62,8 @@ class TranslateSegments:
 
     batch_tokens: padded source tokens of an engine batch (None: the engine's own); protects: kinds of items that must come out as they
     went in (None: the engine's own list); terms: fixed translations, source to target; hard: the
-    "module:function" that names threshold-free failures; fallback: tried last, for what still fails hard.
+    "module:function" that names threshold-free failures; fallback: tried last, for what still fails hard; about: what the recipe says of
+    the set, for engines that read it.
     """
 
     src: str
@@ -65,16 +74,22 @@ class TranslateSegments:
     protects: tuple[str, ...] | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     fallback: EngineChoice | None = None
+    about: str = ""
 
     name: ClassVar[str] = "translate"
     version: ClassVar[int] = 4
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """segments (`UNIQUE`) and, where some are shown, examples (`EXAMPLES`) -> out (`TRANSLATED`, with examples `SHOWN`), row by row."""
+        """segments (`UNIQUE`) -> out (`TRANSLATED`), row by row.
+
+        Further inputs, where there are any: examples (`EXAMPLES`), which add the columns `SHOWN`; phrases (`PHRASES`).
+        """
         texts: list[str] = inputs["segments"]["text"].to_pylist()
         similar = inputs["examples"]["examples"].to_pylist() if "examples" in inputs else None
         shown = [[[one["source"], one["target"]] for one in reversed(some)] for some in similar or [()] * len(texts)]
+        fixed = inputs["phrases"]["phrases"].to_pylist() if "phrases" in inputs else [()] * len(texts)
+        own = [{one["source"]: one["target"] for one in some} for some in fixed]
         whole: list[bool] = inputs["segments"]["whole"].to_pylist()
         entries: dict[int, Entry] = {}
         failures: dict[int, Outcome] = {}
@@ -89,7 +104,7 @@ class TranslateSegments:
                     work.store / "memory" / self._memory_id(engine) / f"{self.src}-{self.tgt}.sqlite"
                 )
                 todo = [index for index in range(len(texts)) if index not in entries]
-                climb = _Climb(self, engine, journal, f"{place} {engine.name}", shown)
+                climb = _Climb(self, engine, journal, f"{place} {engine.name}", texts, shown, own)
                 asked = [climb.remembered_as(text, index) for index, text in enumerate(texts)]
                 known = climb.remembered(memory, [asked[index] for index in todo], [whole[index] for index in todo])
                 entries |= {todo[index]: _on_rung(entry, place) for index, entry in known.items()}
@@ -119,7 +134,7 @@ class TranslateSegments:
         return Result({"out": [Shard(out)]}, facts={"failed": len(failures)}, measured=measured)
 
     def _memory_id(self, engine: TranslationEngine) -> str:
-        said = [engine.fingerprint(), self.protects, sorted(self.terms.items()), self.hard, self.version]
+        said = [engine.fingerprint(), self.protects, sorted(self.terms.items()), self.hard, self.version, self.about]
         return digest(json.dumps(said, sort_keys=True, ensure_ascii=False))
 
 
@@ -160,9 +175,11 @@ class _Climb:
     """One engine's way up the ladder for the segments of a unit."""
 
     def __init__(
-        self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal, label: str, shown: Sequence[Any]
-    ) -> None:
+        self, stage: TranslateSegments, engine: TranslationEngine, journal: Journal, label: str, texts: Sequence[str],
+        shown: Sequence[Any], own: Sequence[Mapping[str, str]],
+    ) -> None:  # fmt: skip
         self.stage = stage
+        self.own = own
         self.shown = shown if engine.capabilities.examples else [()] * len(shown)
         self.engine = engine
         self.journal = journal
@@ -171,7 +188,7 @@ class _Climb:
         protects = engine.capabilities.protects if stage.protects is None else stage.protects
         self.ladder = Ladder(
             src=stage.src, tgt=stage.tgt, capabilities=engine.capabilities, count=engine.count_tokens, hard=load(stage.hard),
-            protects=protects, terms=stage.terms,
+            protects=protects, terms=stage.terms, own={text: phrases for text, phrases in zip(texts, own, strict=True) if phrases},
         )  # fmt: skip
 
     def remembered(self, memory: TranslationMemory, texts: list[str], whole: list[bool]) -> dict[int, Entry]:
@@ -188,10 +205,13 @@ class _Climb:
         return {index: tuple(entry) for index, *entry in self.journal.entries[key]}
 
     def remembered_as(self, text: str, index: int) -> str:
-        """What a translation is remembered under: the text, with the examples that were shown beside it."""
-        if not self.shown[index]:
-            return text
-        return f"{text}\n\n{json.dumps(self.shown[index], ensure_ascii=False)}"
+        """What a translation is remembered under: the text, with the examples and phrases that went along with it."""
+        beside = [self.shown[index], self.own[index]]
+        return f"{text}\n\n{json.dumps(beside, ensure_ascii=False)}" if any(beside) else text
+
+    def _told(self, index: int) -> dict[str, Any]:
+        told = {"examples": self.shown[index], "about": self.stage.about if self.engine.capabilities.about else ""}
+        return {name: value for name, value in told.items() if value}
 
     def translate(
         self, texts: Sequence[str], whole: Sequence[bool], todo: list[int]
@@ -205,7 +225,7 @@ class _Climb:
             made = self.ladder.attempts(rung, [texts[index] for index in todo], [whole[index] for index in todo])
             attempts = dict(zip(todo, made, strict=True))
             asked = {
-                index: attempt.told({"examples": self.shown[index]}) if self.shown[index] else attempt
+                index: attempt.told(told) if (told := self._told(index)) else attempt
                 for index, attempt in attempts.items()
                 if attempt is not None
             }
