@@ -160,7 +160,7 @@ def run_build(
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
         stop_if_lost(prepared, draft.accounting(prepared, progress))
         manifest = draft.write_draft(folder, prepared, progress)
-        summary = draft.summary(prepared, progress, manifest, folder)
+        summary = draft.summary(recipe.langs, recipe.tables(), progress, manifest, folder)
         terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
     notes = [*manifest["notes"], *terms]
     return Built(manifest, notes, summary, examples.pick(folder, prepared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dsbuild.builders.translated import ID_COLUMNS, Prepared
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import digest
+from dsbuild.store import UnitRecord
 from dsbuild.tables import RETRIEVAL_TABLES, SCHEMAS
 from dsbuild.translate.assemble import SEGMENT_MAP
 
@@ -143,33 +144,10 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     for lang in prepared.recipe.langs:
         tables: dict[str, Any] = {}
         for table in prepared.recipe.tables():
-            records = progress.done[f"decide.{lang}.{table}"]
-            counts = run.total(records)
-            reasons: Counter[str] = Counter()
-            repaired: set[str] = set()
-            lost: set[str] = set()
-            for record in [*records, *progress.done.get(f"mend.{table}", ())]:
-                if not record.verdicts.rows:
-                    continue
-                rows = parquet.read(
-                    progress.store.path(record.key, record.verdicts.file), ["id", "outcome", "rule", "primary"]
-                )
-                for row in rows.filter(rows["primary"]).to_pylist():
-                    if row["outcome"] in ("dropped", "failed"):
-                        reasons[row["rule"]] += 1
-                        lost.add(row["id"])
-                    elif row["outcome"] == "repaired":
-                        repaired.add(row["id"])
-            extra = [
+            cascaded = [
                 row for path in _paths(progress, "cascade", f"{lang}.{table}") for row in parquet.read(path).to_pylist()
             ]
-            reasons.update(row["rule"] for row in extra)
-            lost.update(row["id"] for row in extra)
-            kept = counts.kept - len(extra)
-            tables[table] = {
-                "in": counts.n_in, "kept": kept, "repaired": len(repaired - lost), "dropped": counts.dropped + len(extra), "failed": counts.failed,
-                "reasons": dict(sorted(reasons.items())),
-            }  # fmt: skip
+            tables[table] = rows_by_end(progress, progress.done[f"decide.{lang}.{table}"], table, cascaded)
         qrels_in = sum(shard.rows for shard in progress.shards(prepared.tables["qrels"]))
         qrels_kept = sum(shard.rows for shard in progress.shards(Input("cascade", f"{lang}.qrels")))
         tables["qrels"] = {"in": qrels_in, "kept": qrels_kept, "orphaned": qrels_in - qrels_kept}
@@ -177,30 +155,53 @@ def accounting(prepared: Prepared, progress: Progress) -> dict[str, Any]:
     return result
 
 
-def summary(prepared: Prepared, progress: Progress, manifest: Mapping[str, Any], out: Path) -> dict[str, Any]:
+def rows_by_end(
+    progress: Progress, decided: Sequence[UnitRecord], table: str, cascaded: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The rows of one table and language by how they ended. decided: the units that dropped rows; cascaded: verdicts on rows that were lost later."""
+    counts = run.total(decided)
+    reasons: Counter[str] = Counter(row["rule"] for row in cascaded)
+    repaired: set[str] = set()
+    lost = {row["id"] for row in cascaded}
+    for record in [*decided, *progress.done.get(f"mend.{table}", ())]:
+        if not record.verdicts.rows:
+            continue
+        path = progress.store.path(record.key, record.verdicts.file)
+        rows = parquet.read(path, ["id", "outcome", "rule", "primary"])
+        for row in rows.filter(rows["primary"]).to_pylist():
+            if row["outcome"] in ("dropped", "failed"):
+                reasons[row["rule"]] += 1
+                lost.add(row["id"])
+            elif row["outcome"] == "repaired":
+                repaired.add(row["id"])
+    return {
+        "in": counts.n_in, "kept": counts.kept - len(cascaded), "repaired": len(repaired - lost),
+        "dropped": counts.dropped + len(cascaded), "failed": counts.failed, "reasons": dict(sorted(reasons.items())),
+    }  # fmt: skip
+
+
+def summary(
+    langs: Sequence[str], tables: Sequence[str], progress: Progress, manifest: Mapping[str, Any], out: Path
+) -> dict[str, Any]:
     """What the command prints at the end: per language the rows and how they ended, segments, and speed.
 
     segments: of all rows; reused: those that were not sent to the engine by this build, because the same text stood elsewhere
     in the set or was known from an earlier run; tokens_per_s: target tokens over the seconds of the units that made them.
     """
     uniques = progress.done["unique"][0].facts
-    langs: dict[str, Any] = {}
-    for lang in prepared.recipe.langs:
-        tables = manifest["accounting"][lang]
-        rows = {
-            name: sum(tables[table][name] for table in prepared.recipe.tables())
-            for name in ("in", "kept", "repaired", "dropped", "failed")
-        }
+    found: dict[str, Any] = {}
+    for lang in langs:
+        counted = [manifest["accounting"][lang][table] for table in tables]
         reasons: Counter[str] = Counter()
-        for table in prepared.recipe.tables():
-            reasons.update(tables[table]["reasons"])
+        for row in counted:
+            reasons.update(row["reasons"])
         records = progress.done[f"translate.{lang}"]
         seconds = run.measured(records, "engine_seconds")
-        langs[lang] = {
-            **rows,
+        found[lang] = {
+            **{name: sum(row[name] for row in counted) for name in ("in", "kept", "repaired", "dropped", "failed")},
             "reasons": dict(reasons.most_common()),
             "segments": uniques["segments"],
             "reused": int(uniques["segments"] - uniques["distinct"] + run.measured(records, "remembered")),
             "tokens_per_s": round(run.measured(records, "tgt_tokens") / seconds, 1) if seconds else None,
         }
-    return {"release": str(out), "languages": langs}
+    return {"release": str(out), "languages": found}

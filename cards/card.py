@@ -22,7 +22,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
           (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
 
 _TEMPLATES = {
-    "translate": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja", "contamination": "contamination.md.jinja",
+    "translate": "card.md.jinja", "translate-texts": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja", "contamination": "contamination.md.jinja",
     "mine": "retrieval.md.jinja", "prune": "retrieval.md.jinja", "project": "projected.md.jinja",
 }  # fmt: skip
 _ORIGINS = {"machine": "machine translations", "human": "human translations"}
