@@ -128,18 +128,23 @@ def scheme_named(name: str, template: str = "") -> Scheme:
 def encode(text: str, spans: Sequence[Span], scheme: Scheme) -> Marked:
     """The text with a mark around each piece of each span; spans must be sound (`spans.problems`).
 
-    Of crossing spans the later is marked in parts. A text that holds characters of the scheme, or more spans than it has marks for,
-    takes another scheme; where every scheme is taken, the text's own characters are escaped.
+    Of crossing spans the later is marked in parts. A text that holds characters of the scheme, has more spans than it has marks for, or
+    would run into its numbers, takes another scheme; where every scheme is taken, the text's own characters are escaped.
 
     >>> encode("Ada met Bo", [Span("1", "PER", ((0, 3),)), Span("2", "PER", ((8, 10),))], SCHEMES["letters"]).text
     '<a>Ada</a> met <b>Bo</b>'
     """
     parts = _parts(spans)
     for one in (scheme, *(SCHEMES[name] for name in _OTHERS)):
-        if regex.search(one.brackets(), text, regex.I) or len(parts) > one.n_marks:
+        if regex.search(one.brackets(), text, regex.I) or len(parts) > one.n_marks or _glued(text, parts, one):
             continue
         return _written(text, spans, one, parts, escape=False)
     return _written(text, spans, scheme if scheme.left else SCHEMES["letters"], parts, escape=True)
+
+
+def _glued(text: str, parts: Sequence[tuple[int, int, Piece]], scheme: Scheme) -> bool:
+    """Whether the number of a placeholder would run into a digit of the text: `zqx2` before `000`."""
+    return scheme.template.endswith("{n}") and any(text[end : end + 1].isdigit() for _, _, (_, end) in parts)
 
 
 def entities(text: str) -> int:

@@ -61,3 +61,11 @@ def test_constrained() -> None:
     assert 0 < found["scored"] <= found["places"]
     # Another batch rounds otherwise, so of two places that are as good either may be best.
     assert found["largest_regret_nats"] < 0.1
+
+
+def test_markers() -> None:
+    if not (ROOT.parent / "shared/data/projection/xquad/xquad.en.json.gz").exists():
+        pytest.skip("needs ../shared/data/projection/xquad")
+    found = run_bench("markers.py")
+    assert {one == total for counts in found["whole"].values() for one, total in counts.values()} == {True}
+    assert all("wrong" not in counts for counts in found["spoiled"].values())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.spoiled_marks import SPOILED
 from dsbuild.errors import UnknownName
 from dsbuild.project.marker_parser import REASONS, read
 from dsbuild.project.markers import SCHEMES, encode, scheme_named
@@ -60,38 +61,6 @@ def test_every_xquad_span_comes_back(lang):
             found = read(marked, marked.text)
             assert found.text == paragraph["context"]
             assert [one.pieces for one in found.answers] == [span.pieces for span in spans]
-
-
-# Each spoils the marks of a text in a way that engines are known for.
-SPOILED = {
-    "lost mark": lambda text, n: _nth(text, n, lambda mark: ""),
-    "split": lambda text, n: _nth(text, n, lambda mark: mark.replace("/", "/ ").replace("<", "< ")),
-    "full-width": lambda text, n: _nth(text, n, lambda mark: mark.replace("<", "＜").replace(">", "＞")),
-    "quotes": lambda text, n: text.replace("<", "《").replace(">", "》"),
-    "escaped": lambda text, n: text.replace("<", "&lt;").replace(">", "&gt;"),
-    "doubled bracket": lambda text, n: _nth(text, n, lambda mark: mark.replace("<", "<<").replace(">", ">>")),
-    "doubled mark": lambda text, n: _nth(text, n, lambda mark: mark * 2),
-    "doubled mark, space": lambda text, n: _nth(text, n, lambda mark: f"{mark} {mark}"),
-    "capital": lambda text, n: text.upper(),
-    "slash lost": lambda text, n: _nth(text, n, lambda mark: mark.replace("/", "")),
-    "bracket lost": lambda text, n: _nth(text, n, lambda mark: mark[:-1]),
-    "first bracket lost": lambda text, n: _nth(text, n, lambda mark: mark[1:]),
-    "moved comma": lambda text, n: re.sub(r"(<[a-z]+>)", r"\1, ", text),
-    "spaces": lambda text, n: re.sub(r"(<[a-z]+>)", r"\1 ", re.sub(r"(</[a-z]+>)", r" \1", text)),
-    "emptied": lambda text, n: re.sub(r"<([a-z]+)>[^<>]*</\1>", r"<\1></\1>", text),
-    "turned": lambda text, n: re.sub(r"<([a-z]+)>([^<>]*)</\1>", r"</\1>\2<\1>", text),
-    "copied": lambda text, n: re.sub(r"(<([a-z]+)>[^<>]*</\2>)", r"\1 wx \1", text, count=1),
-    "all lost": lambda text, n: re.sub(r"</?[a-z]+>", "", text),
-    "cut off": lambda text, n: text[: len(text) * n // 7],
-}
-
-
-def _nth(text, n, change):
-    marks = list(re.finditer(r"</?[a-z]+>", text))
-    if not marks:
-        return text
-    one = marks[n % len(marks)]
-    return text[: one.start()] + change(one[0]) + text[one.end() :]
 
 
 @settings(max_examples=600)
@@ -193,3 +162,10 @@ def test_placeholders_of_an_engine_are_marks_too():
     found = read(marked, "la zqx3 sopa zqx4, a Zqx1 Ada zqx 2")
     assert found.text == "la sopa, a Ada"
     assert [one.pieces for one in found.answers] == [((11, 14),), ((3, 7),)]
+
+
+def test_a_placeholder_before_a_digit_does_not_swallow_it():
+    text, spans = "it has 2,700,000 of them", [Span("1", "N", ((7, 11),))]
+    marked = encode(text, spans, PLACED[0])
+    assert marked.scheme.name == "letters"
+    assert [one.pieces for one in read(marked, marked.text).answers] == [((7, 11),)]
