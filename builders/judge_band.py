@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from dsbuild import prompts
+from dsbuild.answers import AnswerStore
+from dsbuild.budget import Budget
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints, Mask
 from dsbuild.builders.choose_negatives import Block, Blocks, How, identity_of, rule_of
 from dsbuild.builders.rerank import texts_of
 from dsbuild.builders.rule_scores import share_of
 from dsbuild.builders.rules import below
 from dsbuild.errors import RecipeError
-from dsbuild.old_llm import Answers, Body, ChatServer, Said, ask_all, json_of
+from dsbuild.language_model import Call, LanguageModel, Said, Sampling
+from dsbuild.llm import ask_all, open_model
+from dsbuild.prompts import Prompt
 from dsbuild.recipe import Section
 from dsbuild.stage import Counts, Result, Shard, Workspace
 from dsbuild.tables import QRELS
 
 # What a grade makes of a candidate (Boosting Data Utilization, arXiv 2509.09459, keeps its lowest grade alone).
 OUTCOMES = {"irrelevant": "negative", "partial": "drop", "relevant": "positive"}
-_VERSION = 1
+_PROMPT = "judge_band"
 
 JUDGED = pa.schema(
     [
@@ -43,72 +45,45 @@ JUDGED = pa.schema(
     ]
 )
 
-_SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "grade", "strict": True,
-        "schema": {
-            "type": "object", "properties": {"grade": {"type": "string", "enum": list(OUTCOMES)}}, "required": ["grade"],
-            "additionalProperties": False,
-        },
-    },
-}  # fmt: skip
-
 
 class JudgeSection(Section):
-    """A judge behind an OpenAI-compatible server, and what it is asked about.
+    """A language model that judges, and what it is asked about.
 
-    low: the share of the positive's score from which a candidate is uncertain; below it nobody is asked. extra: how many candidates more
-    than negatives are wanted may be judged for a query. promote: whether what is called relevant joins the judgements; json_schema: send
-    `response_format`. The rest as in the translation engine `llm`.
+    llm: its kind, of `dsbuild.llm`; model: as that kind calls it; low: the share of the positive's score from which a candidate is uncertain;
+    below it nobody is asked. extra: how many candidates more than negatives are wanted may be judged for a query. promote: whether what is
+    called relevant joins the judgements. All other keys are options of that kind of model (`base_url`, `concurrency`, …).
     """
 
-    base_url: str = "http://127.0.0.1:8000/v1"
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    llm: str = "openai"
     model: str
     low: float = Field(default=0.8, gt=0, le=1)
     extra: int = Field(default=4, ge=0)
     promote: bool = True
-    concurrency: int = Field(default=16, ge=1)
     temperature: float = 0.0
     seed: int = 7
-    timeout_s: float = Field(default=120.0, gt=0)
-    retries: int = Field(default=5, ge=0)
-    json_schema: bool = True
-    api_key_env: str = "OPENAI_API_KEY"
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the answers: model, settings and the digest of the prompt; not the server's address or the key."""
-        return {
-            "judge": "llm", "version": _VERSION, "model": self.model, "temperature": self.temperature, "seed": self.seed, "schema": self.json_schema,
-            "prompt": xxhash.xxh3_128_hexdigest(prompt().encode("utf-8")),
-        }  # fmt: skip
+        """What decides the answers: model, settings and the digest of the prompt."""
+        said = self.opened().fingerprint()
+        return {"judge": said, "temperature": self.temperature, "seed": self.seed, "prompt": prompt().digest}
 
-    def server(self) -> ChatServer:
-        """The server; `RecipeError` for an address that is none."""
+    def opened(self) -> LanguageModel:
+        """The model; `RecipeError` for options that cannot work."""
         if not self.model:
             raise RecipeError("the judge needs a model: --set judge.model=NAME, as the server calls it")
-        return ChatServer(
-            self.base_url,
-            timeout_s=self.timeout_s,
-            retries=self.retries,
-            api_key_env=self.api_key_env,
-            seed=self.seed,
-            setting="judge",
-        )
+        return open_model(self.llm, {"model": self.model, **(self.model_extra or {})}, "judge")
 
-    def body(self, query: str, relevant: str, candidate: str) -> Body:
-        """The request for one pair: instructions in the system message, all texts as one JSON value."""
-        said = json.dumps({"query": query, "relevant": relevant, "candidate": candidate}, ensure_ascii=False)
-        body: dict[str, Any] = {
-            "model": self.model, "temperature": self.temperature, "seed": self.seed, "max_tokens": 256,
-            "messages": [{"role": "system", "content": prompt()}, {"role": "user", "content": said}],
-        }  # fmt: skip
-        return {**body, "response_format": _SCHEMA} if self.json_schema else body
+    def call(self, query: str, relevant: str, candidate: str) -> Call:
+        """The question about one pair."""
+        messages = prompt().messages({}, {"query": query, "relevant": relevant, "candidate": candidate})
+        return Call(messages, Sampling(self.temperature, max_tokens=256), self.seed, prompt().schema)
 
 
-def prompt() -> str:
+def prompt() -> Prompt:
     """The judge's instructions."""
-    return resources.files("dsbuild.builders").joinpath("judge_prompt.md").read_text("utf-8")
+    return prompts.load("dsbuild.builders", _PROMPT)
 
 
 def uncertain(block: Candidates, anchors: Floats, low: float) -> Mask:
@@ -119,25 +94,19 @@ def uncertain(block: Candidates, anchors: Floats, low: float) -> Mask:
 def grade_of(said: Said) -> tuple[str, str]:
     """Outcome and problem of an answer: what is no grade drops the candidate.
 
-    >>> grade_of(Said('{"grade": "relevant"}')), grade_of(Said('{"grade": "good"}'))
-    (('positive', ''), ('drop', 'engine_error: the answer has no grade'))
+    >>> grade_of(Said(value={"grade": "relevant"})), grade_of(Said("good", problem="not_json"))
+    (('positive', ''), ('drop', 'not_json'))
     """
-    if said.finish == "length":
-        return "drop", "engine_error: the answer was cut off"
-    value = json_of(said)
-    if isinstance(value, str):
-        return "drop", value
-    grade = value.get("grade")
-    if not isinstance(grade, str) or grade not in OUTCOMES:
-        return "drop", "engine_error: the answer has no grade"
-    return OUTCOMES[grade], ""
+    if said.problem:
+        return "drop", f"{said.problem}: {said.detail}".removesuffix(": ")
+    return OUTCOMES[said.value["grade"]], ""
 
 
 @dataclass(frozen=True)
 class JudgeBand:
     """Ask about the uncertain ones among the candidates that the rule would choose, `negatives` and `extra` more for each query.
 
-    The judge sees query, a relevant document and the candidate. Answers are recorded once; a killed run asks again only what was in flight.
+    The judge sees query, a relevant document and the candidate. Answers are kept in the store; a killed run asks again only what was in flight.
     """
 
     lang: str
@@ -151,7 +120,7 @@ class JudgeBand:
     section: Mapping[str, Any] = field(compare=False)
 
     name: ClassVar[str] = "judge_band"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     @cached_property
@@ -169,7 +138,7 @@ class JudgeBand:
         shown = shown_positives(block.anchors)[candidates.query_of[rows]]
         grades = list(self._ask(block, rows, shown, inputs, work)) if len(rows) else []
         outcomes, problems = [one[0] for one in grades], [one[1] for one in grades]
-        version = self._judge.fingerprint()["prompt"]
+        version = prompt().digest
         columns = [
             candidates.query_ids.take(pa.array(candidates.query_of[rows])).cast(pa.string()),
             candidates.doc_ids.take(pa.array(candidates.docs[rows])).cast(pa.string()),
@@ -201,10 +170,11 @@ class JudgeBand:
         relevant = corpus.texts.take(pc.index_in(positive_ids, corpus.ids))
         texts = corpus.texts.take(pc.index_in(doc_ids, corpus.ids))
         judge = self._judge
-        bodies = (judge.body(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(rows)))
-        journal = Answers(work.scratch() / "answers.jsonl")
-        for said in ask_all(judge.server(), bodies, lambda: judge.body("a", "a", "b"), journal, judge.concurrency):
-            yield grade_of(said)
+        model = judge.opened()
+        calls = (judge.call(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(rows)))
+        with AnswerStore(work.store, model.fingerprint()) as answers:
+            for said in ask_all(model, calls, answers, Budget()):
+                yield grade_of(said)
 
 
 def shown_positives(anchors: Anchors) -> Ints:

@@ -167,7 +167,7 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
     """Open the source, the retrievers and the rule, and lay out the graph; what is wrong with them is told before work starts."""
     recipe.opened_rule()
     if recipe.judge:
-        recipe.judge.server()
+        recipe.judge.opened()
     near = near_of(recipe.neardup)
     opened = retrieval_tables(open_tables(recipe.source, digests=store / "digests"))
     licensing.check_opened(opened, recipe.release.license, derived=False)

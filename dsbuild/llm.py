@@ -14,9 +14,6 @@ from dsbuild.answers import AnswerStore, digest_of
 from dsbuild.budget import Budget
 from dsbuild.errors import EngineError, RecipeError, UnknownName
 from dsbuild.language_model import RETRIED_LATER, Call, LanguageModel, Said
-from dsbuild.old_llm import ChatServer as ChatServer  # of translate/llm.py, until it asks through this module
-from dsbuild.old_llm import json_of as json_of
-from dsbuild.old_llm import said_of as said_of
 from dsbuild.registry import Registry
 
 LANGUAGE_MODELS = Registry(

@@ -36,11 +36,13 @@ class Judge:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                said = json.loads(body["messages"][1]["content"])
-                outer.asked.append(body)
-                distance = (about.get(said["candidate"], 0) - asking.get(said["query"], 0)) % TOPICS
-                grade = {0: "relevant", 1: "partial"}.get(distance, "irrelevant")
-                content = outer.wrong or json.dumps({"grade": grade})
+                content = "Good morning."
+                if body["messages"][1]["content"].startswith("{"):
+                    said = json.loads(body["messages"][1]["content"])
+                    outer.asked.append(body)
+                    distance = (about.get(said["candidate"], 0) - asking.get(said["query"], 0)) % TOPICS
+                    grade = {0: "relevant", 1: "partial"}.get(distance, "irrelevant")
+                    content = outer.wrong or json.dumps({"grade": grade})
                 data = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
                 self.send_response(200)
                 self.end_headers()
