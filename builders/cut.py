@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dsbuild import content, files, parquet, release
-from dsbuild.builders import evaluations
+from dsbuild.builders import evaluations, projection_scores
 from dsbuild.builders.contents import Contents, contents
 from dsbuild.builders.contents import check_content as check_content
 from dsbuild.builders.difference import Side, difference, opened
@@ -191,6 +191,8 @@ def _write(
     _put_manifest(partial, manifest)
     if measured := evaluations.held(draft, manifest["build_key"]):
         files.write_text(partial / evaluations.RETRIEVAL, as_text(measured))
+    if scores := projection_scores.held(draft, manifest["build_key"]):
+        files.write_text(partial / projection_scores.PROJECTION, as_text(scores))
     for name in RENDERERS:
         if (render := _named(name)) is not None:
             made = render(partial, manifest, want.answers)

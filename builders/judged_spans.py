@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from dsbuild.builders import projection_scores
+from dsbuild.builders.back_translation import is_back
 from dsbuild.builders.labelled import NUMBERED, UNKNOWN_LANG, open_labelled
 from dsbuild.errors import SourceError
 from dsbuild.files import write_atomically
@@ -27,7 +29,8 @@ def judge_projection(
 
     gold: KIND:FILE, with LANG= before it where there are several languages. pred: the folder of a release, or KIND:FILE of the same
     texts. options: of the kinds, as `--src` has them. match: whether spans are told apart by id or by place. plot: where to write the
-    coverage-precision curve as SVG. `SourceError` where texts of one id differ or nothing belongs together.
+    coverage-precision curve as SVG. Scores of a release are also written beside it, for its report. `SourceError` where texts of one id
+    differ or nothing belongs together.
     """
     notes: list[str] = []
     rows: list[tuple[Labelled, list[Answer]]] = []
@@ -45,6 +48,9 @@ def judge_projection(
     found = evaluate(rows, by_id)
     found["matched_by"] = "id" if by_id else "place"
     found["notes"] = notes
+    if (folder := Path(pred).expanduser()).is_dir():
+        saved = projection_scores.save(folder, gold, found)
+        notes.append(f"{saved.name} beside the release has these scores; dsbuild report shows them")
     if plot is not None:
         from dsbuild.cards.curves import coverage_precision
 
@@ -88,6 +94,9 @@ def _of_release(folder: Path, lang: str) -> tuple[dict[str, str], dict[str, list
         raise SourceError(
             f"{folder}: says of no span what became of it (no spans/*.parquet); is it a release of dsbuild project?"
         )
+    if not lang:
+        # Who names no language means the translations, and not what was made of them.
+        there = [one for one in there if not is_back(one)] or there
     if not lang and len(there) > 1:
         raise SourceError(f"{folder}: of which of {', '.join(there)} is the gold? Say {there[0]}=KIND:FILE")
     lang = lang or there[0]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import languages
-from dsbuild.builders import evaluations, reviewed
+from dsbuild.builders import evaluations, projection_scores, reviewed
 from dsbuild.cards.report_words import finding, title
 from dsbuild.errors import ReleaseError
 
 _MEASURED = ("certificates", "certificate", "false_negatives", "review")
-_KINDS = ("bars", "histogram")
+_KINDS = ("bars", "histogram", "curve")
 # Findings that a build shows by sections of its own.
 _SHOWN = frozenset({"certificate"})
 
@@ -27,6 +27,8 @@ def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = [section(one, f"section {place + 1}") for place, one in enumerate(manifest.get("sections", ()))]
     measured = evaluations.held(folder, manifest.get("build_key", ""))
     shown = [section(one, evaluations.RETRIEVAL) for one in evaluations.sections(measured)] if measured else []
+    if scores := projection_scores.held(folder, manifest.get("build_key", "")):
+        shown.append(section(projection_scores.section_of(scores), projection_scores.PROJECTION))
     return [*given, *_review(folder), *shown, *_findings(manifest)]
 
 
@@ -77,6 +79,12 @@ def _chart(raw: Any, where: str) -> dict[str, Any]:
             if not bars or any(one["value"] is None for one in bars):
                 raise ValueError("every bar has a label and a value")
             return {"kind": kind, "unit": str(raw.get("unit", "")), "bars": bars}
+        if kind == "curve":
+            names = ("confidence", "coverage", "precision")
+            points = [{name: float(one[name]) for name in names} for one in raw["points"]]
+            if not points or any(not 0 <= one[name] <= 1 for one in points for name in names[1:]):
+                raise ValueError("points with coverage and precision from 0 to 1")
+            return {"kind": kind, "points": points}
         counts = [int(count) for count in raw["counts"]]
         low, high = float(raw["low"]), float(raw["high"])
         if not counts or min(counts) < 0 or not (math.isfinite(low) and math.isfinite(high)) or high <= low:

@@ -49,8 +49,9 @@ class SheetSection(Section):
 
 
 def write_sheets(folder: Path, langs: Sequence[str], n: int, seed: int, out: Path | None = None) -> dict[str, int]:
-    """Write `sheet-LANG.tsv` for each language; says how many rows each has (0: no row was kept, and no sheet). One that is there stays: somebody may be filling it.
+    """Write `sheet-LANG.tsv` for each language; says how many rows each has (0: no row was kept, and no sheet).
 
+    One that is there stays: somebody may be filling it.
     The same release, n and seed give the same rows. out: a folder outside of the release, by default `review-<folder>` beside it.
     """
     manifest = release.read_manifest(folder)

@@ -13,8 +13,10 @@ _LEAST_SPAN = 0.1
 _STYLE = "<style>text{font:11px sans-serif;fill:#555}.axis{stroke:#888}.grid{stroke:#ddd}.curve{fill:none;stroke:#2563a8;stroke-width:2}</style>"
 
 
-def coverage_precision(points: Sequence[Mapping[str, float]]) -> str:
+def coverage_precision(points: Sequence[Mapping[str, float]], *, styled: bool = True) -> str:
     """An SVG drawing of points {confidence, coverage, precision}, surest first; an empty frame where there are none.
+
+    styled: with colours of its own, as a file needs them; a page has its own.
 
     The axis of precision begins at the least one, rounded down to a tenth: what matters is near the top.
     """
@@ -23,8 +25,9 @@ def coverage_precision(points: Sequence[Mapping[str, float]]) -> str:
     said = "no answer has a confidence"
     if points:
         said = f"precision {percent(points[-1]['precision'])} at coverage {percent(points[-1]['coverage'])}"
+    style = _STYLE if styled else ""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(said)}">{_STYLE}'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(said)}">{style}'
     ]
     for step in range(6):
         precision, coverage = low + (1 - low) * step / 5, step / 5

@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Any
 
 from dsbuild import languages
-from dsbuild.cards import plots, report_words
+from dsbuild.cards import curves, plots, report_words
 
 
 def environment() -> Any:
@@ -25,6 +25,7 @@ def environment() -> Any:
     made.globals.update(
         histogram=lambda rule, unit="": markupsafe.Markup(plots.histogram(rule, unit)),
         bars=lambda drawn: markupsafe.Markup(plots.bars(drawn)),
+        curve=lambda points: markupsafe.Markup(curves.coverage_precision(points, styled=False)),
         lengths=lambda drawn: markupsafe.Markup(plots.lengths(drawn)),
         direction=plots.direction, meaning=report_words.meaning, unit=report_words.unit, finding=report_words.finding,
     )  # fmt: skip

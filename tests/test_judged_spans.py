@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from dsbuild.builders.judged_spans import judge_projection
+from dsbuild.builders.report_facts import write_report
 from dsbuild.cards.curves import coverage_precision
-from dsbuild.errors import SourceError
+from dsbuild.errors import ReleaseError, SourceError
 from tests.small_cipher import sets
 from tests.small_set import cli
 
@@ -27,14 +29,18 @@ def files(tmp_path):
     return write(tmp_path / "en.jsonl", [pair.source for pair in pairs]), write(tmp_path / "es.jsonl", gold)
 
 
-def test_a_projected_release_is_judged(files, tmp_path):
-    source, gold = files
-    out = tmp_path / "out"
+def made(folder, source, gold):
     code, _, err = cli(
         "project", "--src", source, "--target", gold, "--langs", "es", "--method", "auto", "--set", "auto.aligner=built-in",
-        "--out", out, "--store", tmp_path / "store", "--format", "json",
+        "--out", folder / "out", "--store", folder / "store", "--format", "json",
     )  # fmt: skip
     assert code == 0, err
+    return folder / "out"
+
+
+def test_a_projected_release_is_judged(files, tmp_path):
+    source, gold = files
+    out = made(tmp_path, source, gold)
     plot = tmp_path / "curve.svg"
     code, printed, err = cli(
         "evaluate", "projection", "--gold", gold, "--pred", out, "--plot", plot, "--format", "json"
@@ -82,3 +88,28 @@ def test_an_empty_curve_is_drawn():
     assert "no answer has a confidence" in coverage_precision([])
     drawn = coverage_precision([{"confidence": 0.9, "coverage": 0.5, "precision": 0.99}])
     assert "precision 99.0 % at coverage 50.0 %" in drawn
+
+
+def test_the_report_of_a_release_shows_the_scores_and_the_curve(files, tmp_path):
+    source, gold = files
+    out = made(tmp_path, source, gold)
+    judge_projection([gold], str(out))
+    saved = json.loads((tmp_path / "out-projection.json").read_text("utf-8"))
+    assert saved["measured_with"] == [Path(gold.partition(":")[2]).name]
+    assert str(tmp_path) not in json.dumps(saved)
+    page = report_of(out)
+    assert "Against gold" in page
+    assert '<polyline class="curve"' in page
+    # Scores of another build are not this one's.
+    (tmp_path / "out-projection.json").write_text(json.dumps({**saved, "build_key": "other"}), "utf-8")
+    assert "Against gold" not in report_of(out)
+    (tmp_path / "out-projection.json").write_text(json.dumps({**saved, "languages": 3}), "utf-8")
+    with pytest.raises(ReleaseError, match="not what dsbuild evaluate projection writes"):
+        report_of(out)
+    (tmp_path / "out-projection.json").write_text(json.dumps({**saved, "curve": [{"confidence": 1}]}), "utf-8")
+    with pytest.raises(ReleaseError, match="cannot be drawn"):
+        report_of(out)
+
+
+def report_of(folder):
+    return Path(write_report(folder, None)["report"]).read_text("utf-8")
