@@ -223,6 +223,10 @@ def _check(recipe: ProjectRecipe, src: str, source: LabelledSource) -> None:
     if splits and recipe.source.limit and recipe.target:
         raise RecipeError("--limit: cuts every split, so the rows of a --target would not be told apart; leave it out")
     check_back(recipe, splits)
+    if recipe.review and not source.relational:
+        raise RecipeError("review: sheets are of relations (tacred:, multitacred:); for other sets: dsbuild review DIR")
+    if recipe.review and not recipe.release.source_tables:
+        raise RecipeError("review: people need the source beside the translation; leave release.source_tables true")
 
 
 def _engine(recipe: ProjectRecipe, src: str, langs: list[str]) -> TranslationEngine | None:

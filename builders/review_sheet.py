@@ -20,7 +20,8 @@ from pydantic import Field
 from dsbuild import files, release
 from dsbuild.builders import judgements
 from dsbuild.builders.chosen import mark
-from dsbuild.builders.labelled_multitacred import marked
+from dsbuild.builders.labelled_multitacred import Multitacred, marked
+from dsbuild.builders.labelled_tacred import Tacred
 from dsbuild.builders.release_pairs import TABLE, beside, check_source, splits_of
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.recipe import Section
@@ -56,6 +57,11 @@ def write_sheets(folder: Path, langs: Sequence[str], n: int, seed: int, out: Pat
     """
     manifest = release.read_manifest(folder)
     check_source(folder, manifest)
+    kind = manifest["recipe"]["source"]["src"].partition(":")[0]
+    if kind not in (Tacred.kind, Multitacred.kind):
+        raise SourceError(
+            f"{folder}: not a release of relations ({kind}:), and sheets are of those; use dsbuild review DIR"
+        )
     src = manifest["source"]["lang"]
     home = out or folder.resolve().parent / f"review-{folder.resolve().name}"
     if home.resolve().is_relative_to(folder.resolve()):

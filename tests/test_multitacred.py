@@ -265,6 +265,7 @@ def test_what_is_no_answer_is_told_with_its_line(tacred: Path, change: tuple[str
         (("--set", "back_translation.splits=[tets]"), "no split 'tets' in the set; it has train, dev, test"),
         (("--src", "tacred:nowhere=missing.json"), "missing.json: no such file"),
         (("--set", "source.options.brackets=round"), "treebank"),
+        (("--set", "release.source_tables=false"), "review: people need the source"),
         (("--set", "markers.scheme=multitacrd"), "multitacred"),
     ],
 )
@@ -281,3 +282,24 @@ def test_a_single_file_without_a_split_cannot_be_translated_back_by_split(tacred
 def test_another_engine_translates_back_and_is_named(tacred: Path) -> None:
     build(tacred, "--set", "back_translation.engine={name: turn, swap: zzz}")
     assert set(read_manifest(tacred.parent / "out")["engines"]) == {"turn", "turn (back-translation)"}
+
+
+def test_sheets_are_of_relations_alone(tmp_path: Path) -> None:
+    row = {"id": "1", "text": "Ada runs", "spans": [{"id": "a", "start": 0, "end": 3, "label": "PER"}]}
+    (tmp_path / "en.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    wanted = ("project", "--src", f"spans:{tmp_path / 'en.jsonl'}", "--src-lang", "en", "--langs", "de", "--method", "markers", "--set",
+              "engine.name=turn", "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
+    code, _, err = cli(*wanted, "--set", "review.rows=5")
+    assert (code, "sheets are of relations" in err) == (2, True), err
+    assert cli(*wanted)[0] == 0
+    code, _, err = cli("review", "sheet", tmp_path / "out", "--langs", "de")
+    assert (code, "not a release of relations" in err) == (2, True), err
+
+
+def test_a_source_that_is_explained_shows_no_spans_of_what_was_translated_back(tacred: Path) -> None:
+    build(tacred)
+    out = tacred.parent / "out"
+    story = json.loads(cli("explain", out, "--id", "test0", "--lang", "en", "--format", "json")[1])["rows"][0]
+    assert story["spans"] == []
+    story = json.loads(cli("explain", out, "--id", "test0", "--lang", "en-t-de", "--format", "json")[1])["rows"][0]
+    assert [one["src_text"] for one in story["spans"]] == [turned("Anna"), turned("Ravel")]
