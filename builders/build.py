@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, release, run
-from dsbuild.builders import contaminated, draft, examples, filtered_draft, mined, projected, pruned, splitting
+from dsbuild.builders import (
+    contaminated,
+    draft,
+    examples,
+    filtered_draft,
+    mined,
+    projected,
+    pruned,
+    splitting,
+    translated_texts_draft,
+)
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
@@ -20,6 +30,7 @@ from dsbuild.builders.pruned import PruneRecipe
 from dsbuild.builders.recipes import find
 from dsbuild.builders.splitting import SplitRecipe
 from dsbuild.builders.translated import Prepared, TranslateRecipe, prepare
+from dsbuild.builders.translated_texts import TextsRecipe, prepare_texts
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.graph import Node
 from dsbuild.recipe import apply_settings, read_yaml, validate
@@ -28,9 +39,19 @@ from dsbuild.store import Store
 
 DEFAULT_ENGINE = "ctranslate2"
 
-Recipe = TranslateRecipe | FilterRecipe | SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe
+Recipe = (
+    TranslateRecipe
+    | TextsRecipe
+    | FilterRecipe
+    | SplitRecipe
+    | ContaminationRecipe
+    | MineRecipe
+    | PruneRecipe
+    | ProjectRecipe
+)
 _KINDS: Mapping[str, type[Recipe]] = {
     "translate": TranslateRecipe,
+    "translate-texts": TextsRecipe,
     "filter": FilterRecipe,
     "split": SplitRecipe,
     "contamination": ContaminationRecipe,
@@ -45,6 +66,7 @@ _RUNNERS: Mapping[type[Any], Any] = {
     MineRecipe: mined.run_mine,
     PruneRecipe: pruned.run_prune,
     ProjectRecipe: projected.run_project,
+    TextsRecipe: translated_texts_draft.run_texts,
 }
 
 
@@ -93,7 +115,7 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
         raise UnknownName("kind of build", str(named), _KINDS)
     if kind and named != kind:
         raise RecipeError(f"{path}: a recipe that builds with {named!r}; run it with: dsbuild run {path}")
-    if named == "translate":
+    if named in ("translate", "translate-texts"):
         engine = values.setdefault("engine", {})
         if isinstance(engine, dict):
             engine.setdefault("name", DEFAULT_ENGINE)
@@ -112,6 +134,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
         return list(pruned.prepare(recipe, store).nodes), None
     if isinstance(recipe, ProjectRecipe):
         return list(projected.prepare(recipe, store / "digests").nodes), None
+    if isinstance(recipe, TextsRecipe):
+        return list(prepare_texts(recipe, store / "digests").nodes), None
     if isinstance(recipe, FilterRecipe):
         return prepare_filter(recipe, store / "digests").nodes, None
     prepared = prepare(recipe, store / "digests")
@@ -141,7 +165,7 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
-    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe):
+    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe | TextsRecipe):
         found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     chosen = executors.make(executor, workers)
@@ -158,7 +182,7 @@ def run_build(
         release.check_replaceable(folder, asdict(prepared.source_facts))
         stop_if_bad(prepared, kept, chosen, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
-        stop_if_lost(prepared, draft.accounting(prepared, progress))
+        stop_if_lost(recipe.max_drop, draft.accounting(prepared, progress))
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(recipe.langs, recipe.tables(), progress, manifest, folder)
         terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]

@@ -26,7 +26,7 @@ _LOST = ("dropped", "failed")
 # Up to these stages a translate build knows the source's language only.
 _SOURCE_STAGES = frozenset({"read", "read_config", "read_labelled", "sound", "limit", "mend", "name_rows"})
 # Builds whose rows of other languages come from a row of the source.
-_CARRIED = ("translate", "project")
+_CARRIED = ("translate", "translate-texts", "project")
 # Tables of verdicts on parts of a labelled row, whose ids begin with the row's.
 _INSIDE = ("spans", "relations")
 _PROJECTED = frozenset({"method", "confidence", "n_source_spans", "n_missing"})

@@ -70,13 +70,12 @@ def stop_if_bad(prepared: Prepared, store: Store, executor: Executor, reporter: 
                 )
 
 
-def stop_if_lost(prepared: Prepared, accounting: Mapping[str, Any]) -> None:
-    """Raise before anything is released if a language lost more than `max_drop` of its rows; finished units are kept."""
-    limit = prepared.recipe.max_drop
+def stop_if_lost(limit: float | None, accounting: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise before anything is released if a language lost more than `limit` (`max_drop`) of its rows; finished units are kept."""
     if limit is None:
         return
-    for lang in prepared.recipe.langs:
-        rows = [accounting[lang][table] for table in prepared.recipe.tables()]
+    for lang, tables in accounting.items():
+        rows = [row for table, row in tables.items() if table != "qrels"]
         n_in = sum(row["in"] for row in rows)
         lost = sum(row["dropped"] + row["failed"] for row in rows)
         if n_in and lost > limit * n_in:

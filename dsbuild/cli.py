@@ -98,6 +98,14 @@ def translate(
     only: Annotated[
         Optional[str], typer.Option("--only", metavar="corpus|queries", help="Translate one table.")
     ] = None,
+    table: Annotated[
+        Optional[str],
+        typer.Option(
+            "--table",
+            metavar="documents|instructions",
+            help="The source is one table of texts, not a retrieval set; instructions: in IFEval's layout.",
+        ),
+    ] = None,
     glossary: Annotated[
         Optional[Path],
         typer.Option("--glossary", metavar="FILE", help="TSV of terms: term, fixed translation, language."),
@@ -117,7 +125,7 @@ def translate(
     dry_run: DryRun = False,
     output: OutputFormat = Format.text,
 ) -> None:
-    """Translate a retrieval set: passages, queries and judgements, every row accounted for.
+    """Translate a retrieval set (passages, queries and judgements) or a table of texts, every row accounted for.
 
     Example: dsbuild translate --src msmarco-sample --langs hi,mr,ta --engine mini
     """
@@ -126,9 +134,10 @@ def translate(
     given: dict[str, Any] = {
         "source.src": src, "source.lang": src_lang, "source.limit": limit, "langs": [lang.strip() for lang in langs.split(",") if lang.strip()],
         "engine.name": engine, "engine.model": model, "engine.device": device, "engine.beam": beam, "only": only,
+        "table": table,
         "glossary": str(glossary) if glossary else None, "parallel": parallel or None, "max_drop": build.share(max_drop) if max_drop else None,
     }  # fmt: skip
-    made = build.compose(recipe, given, settings or [])
+    made = build.compose(recipe, given, settings or [], "translate-texts" if table else None)
     build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
 
 
@@ -186,6 +195,7 @@ def build_and_print(
     summary = {**result.summary, **(more(result.summary) if more else {})}
     shows: dict[str, Any] = {
         "translate": lambda: console.print_summary(summary, result.samples),
+        "translate-texts": lambda: console.print_summary(summary, result.samples),
         "filter": lambda: filter_console.print_filter_summary(summary, result.samples),
         "split": lambda: leakage_console.print_split(summary),
         "contamination": lambda: leakage_console.print_contamination(summary),
