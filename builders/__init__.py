@@ -91,3 +91,11 @@ EXPORTS = Registry(
         "trec": "dsbuild.builders.export_trec:Trec",
     },
 )
+
+# `dsbuild generate TASK --style STYLE`: what a model is asked, and how its answers are read.
+TASKS = Registry(
+    "style of a generating task",
+    {
+        "queries/zero-shot": "dsbuild.builders.queries_zero_shot:ZeroShot",
+    },
+)

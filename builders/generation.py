@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from dsbuild.errors import UnknownName
 from dsbuild.language_model import Sampling
 from dsbuild.prompts import Example, Prompt
 from dsbuild.stage import digest
@@ -52,7 +54,10 @@ class Item:
 
 
 class Task(Protocol):
-    """What is asked about each row and how an answer is read: a frozen dataclass whose fields are the options of a style."""
+    """What is asked about each row and how an answer is read: a frozen dataclass whose fields are the options of a style.
+
+    All items of a row come one after another. An answer is the JSON value that keeps the prompt's schema, or the text where it has none.
+    """
 
     name: ClassVar[str]  # queries, qa, triplets, sts, nli
     style: ClassVar[str]
@@ -65,6 +70,10 @@ class Task(Protocol):
     @property
     def sampling(self) -> Sampling:
         """How answers are drawn unless the recipe says otherwise."""
+
+    @property
+    def logprobs(self) -> bool:
+        """Whether the log-probability of an answer is wanted, where the model can say it."""
 
     def items(self, rows: pa.Table, lang: str, seed: int) -> Iterator[Item]:
         """The questions about a shard of the input (canonical table), in its order; draws come from `drawn`."""
@@ -88,6 +97,22 @@ def drawn(seed: int, *parts: str | int) -> int:
     return int(digest(str(seed), *map(str, parts))[:16], 16) >> 1
 
 
-def generated_id(task: str, style: str, generator: str, parent_id: str, lang: str, number: int) -> str:
-    """The id of a generated row, 20 characters of a digest: nothing of the parent's id leaks into paths."""
-    return "g" + digest(task, style, generator, parent_id, lang, str(number))[:19]
+def generated_id(task: str, style: str, generator: str, parent_id: str, lang: str, number: str) -> str:
+    """The id of a generated row, 20 characters of a digest: nothing of the parent's id leaks into paths.
+
+    number: of the item and of the row within its answer, "2.0".
+    """
+    return "g" + digest(task, style, generator, parent_id, lang, number)[:19]
+
+
+def open_task(name: str, options: Mapping[str, Any]) -> Task:
+    """A style by TASK/STYLE, with its options; unknown names, styles and options name the nearest."""
+    from dsbuild.builders import TASKS
+
+    factory = TASKS.get(name)
+    known = {one.name for one in dataclasses.fields(factory) if one.init}
+    for option in options:
+        if option not in known:
+            raise UnknownName(f"option of {name}", option, known)
+    made: Task = factory(**options)
+    return made

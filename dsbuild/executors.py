@@ -45,12 +45,16 @@ def run_unit(store: Store, unit: Unit) -> UnitRecord:
 def _make(store: Store, unit: Unit) -> UnitRecord:
     started = time.perf_counter()
     result = unit.stage.run(unit.load(), store.workspace(unit.key))
-    counts = result.counts or Counts(unit.rows, unit.rows)
-    if not counts.balanced():
-        raise StoreError(
-            f"{unit.slot}: {counts.n_in} rows in, but {counts.kept} kept + {counts.dropped} dropped + {counts.failed} failed; nothing was written"
-        )
-    return store.commit(unit.key, unit.descriptor, result, counts, started)
+
+    def counted() -> Counts:
+        counts = result.counts or Counts(unit.rows, unit.rows)
+        if not counts.balanced():
+            raise StoreError(
+                f"{unit.slot}: {counts.n_in} rows in, but {counts.kept} kept + {counts.dropped} dropped + {counts.failed} failed; nothing was kept"
+            )
+        return counts
+
+    return store.commit(unit.key, unit.descriptor, result, counted, started)
 
 
 class Executor(Protocol):

@@ -76,8 +76,8 @@ class Result:
     """What a unit produced.
 
     outputs: the shards of each output by name, written as they come, so that a generator keeps memory
-    flat; verdicts: rows of `VERDICTS`; counts: of input keys (None: the stage keeps every row);
-    facts: small JSON values about the unit; measured: seconds, tokens and the like, which never decide anything.
+    flat; verdicts: rows of `VERDICTS`; counts: of input keys (None: the stage keeps every row). Verdicts, counts and facts may be filled in
+    while outputs are made. facts: small JSON values about the unit; measured: seconds, tokens and the like, which never decide anything.
     """
 
     outputs: Mapping[str, Iterable[Shard]]

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -99,17 +99,18 @@ class Store:
         return record
 
     def commit(
-        self, key: str, descriptor: Mapping[str, Any], result: Result, counts: Counts, started: float
+        self, key: str, descriptor: Mapping[str, Any], result: Result, counted: Callable[[], Counts], started: float
     ) -> UnitRecord:
         """Write a unit's outputs, then its verdicts, then its record, each atomically and in this order.
 
-        `started`: when the unit was begun (`time.perf_counter`); outputs may be made while they are written.
+        counted: asked when the outputs are written, because outputs, and with them verdicts, facts and counts, may be made while they are;
+        started: when the unit was begun (`time.perf_counter`).
         """
         with ThreadPoolExecutor(_WRITERS) as writers:
             outputs = {name: self._write_all(writers, key, name, shards) for name, shards in result.outputs.items()}
         verdicts = self._write(key, f"{key}.verdicts.parquet", Shard(pa.Table.from_pylist(result.verdicts, VERDICTS)))
         measured = {**result.measured, "seconds": round(time.perf_counter() - started, 3)}
-        record = UnitRecord(key, descriptor, outputs, verdicts, counts, result.facts, measured)
+        record = UnitRecord(key, descriptor, outputs, verdicts, counted(), result.facts, measured)
         text = json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
         files.write_text(self.folder(key) / f"{key}.json", text)
         shutil.rmtree(self.folder(key) / f"{key}.work", ignore_errors=True)

@@ -1,0 +1,216 @@
+"""Ask a language model about every row of a table, and read its answers as rows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsbuild.answers import AnswerStore
+from dsbuild.budget import Budget, Spent
+from dsbuild.builders.generation import GENERATED, Item, Task, drawn, generated_id, open_task
+from dsbuild.language_model import Call, LanguageModel, Sampling
+from dsbuild.llm import ask_all, open_model
+from dsbuild.stage import Counts, Result, Shard, Workspace, digest, verdict
+
+SHARD_ROWS = 8_192
+# What a model that has nothing to say about a row makes of it.
+NOTHING = "nothing_to_ask"
+_WHOLE = 1 << 32
+
+SPENT = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in ("n_asked", "n_said", "n_calls", "n_known")])
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A language model by kind and options; what decides its answers is its fingerprint (`Node.model`), not the options.
+
+    label: what rows call it; low, high: its share of the items, a part of [0, 1) by a hash of each item.
+    """
+
+    kind: str
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    low: float = 0.0
+    high: float = 1.0
+
+    def opened(self) -> LanguageModel:
+        """The model; `RecipeError` or `UnknownName` for options that cannot work."""
+        return open_model(self.kind, self.options)
+
+    def takes(self, item: Item, seed: int) -> bool:
+        """Whether an item is this model's."""
+        at = (drawn(seed, "generator", item.key, item.lang, item.number) % _WHOLE) / _WHOLE
+        return self.low <= at < self.high
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a build may spend, see `dsbuild.budget.Budget`."""
+
+    tokens: int | None = None
+    cost: float | None = None
+    price_asked: float = 0.0
+    price_said: float = 0.0
+
+    def budget(self, before: Spent) -> Budget:
+        """The budget that is left."""
+        prices = {"price_asked": self.price_asked, "price_said": self.price_said}
+        return Budget(self.tokens, self.cost, before=before, **prices)
+
+
+@dataclass(frozen=True)
+class AskModel:
+    """Ask a model the items of a task about each row and read the answers.
+
+    task: "queries/swim-ir"; options: of the style; table: whose rows are asked about, for verdicts; sampling: what the recipe says of it
+    beside the style's own. The answers are recorded once and replayed (`AnswerStore`): whatever the model would say another time, a
+    finished unit and a resumed one hold the same rows. A row is kept if an answer gave at least one row, dropped if the model
+    says that there is nothing, failed if every item of it failed.
+    """
+
+    task: str
+    options: Mapping[str, Any]
+    lang: str
+    seed: int
+    model: ModelChoice
+    table: str = "corpus"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Bounds = Bounds()
+
+    name: ClassVar[str] = "ask"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = True
+
+    @cached_property
+    def _task(self) -> Task:
+        return open_task(self.task, self.options)
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows (whole table); spent (optional): what nodes before used -> out (`GENERATED` and the task's columns); spent (`SPENT`, one row)."""
+        rows = inputs["rows"]
+        before = (
+            Spent(*pa.concat_tables(list(inputs["spent"])).to_pylist()[-1].values()) if "spent" in inputs else Spent()
+        )
+        budget = self.bounds.budget(before)
+        result = Result({}, counts=Counts())
+        result.outputs = {"out": self._ask(rows, work, budget, result), "spent": _spent(budget, before, result)}
+        return result
+
+    def _ask(self, rows: Any, work: Workspace, budget: Budget, result: Result) -> Iterator[Shard]:
+        model = self.model.opened()
+        fingerprint = dict(model.fingerprint())
+        signature = digest(json.dumps(fingerprint, sort_keys=True))
+        schema = pa.schema([*GENERATED, *self._task.columns])
+        tally = _Tally(self._task.name, self.table, self.lang)
+        held: list[dict[str, Any]] = []
+        asked: list[Item] = []  # drawn by the asking thread, taken in order
+
+        def calls() -> Iterator[Call]:
+            for item in self._items(rows):
+                asked.append(item)
+                yield self.call(item)
+
+        made = False
+        with AnswerStore(work.store, fingerprint) as answers:
+            for said in ask_all(model, calls(), answers, budget):
+                item = asked.pop(0)
+                found: Any = said.problem
+                if not said.problem:
+                    found = self._task.read(item, said.text if self._task.prompt.schema is None else said.value)
+                tally.add(item, found, said.detail)
+                if isinstance(found, str):
+                    continue
+                for number, row in enumerate(found):
+                    held.append(self._row(item, number, row, signature, said.logprob, said.n_said))
+                if len(held) >= SHARD_ROWS:
+                    yield Shard(pa.Table.from_pylist(held, schema=schema))
+                    made, held = True, []
+        if held or not made:
+            yield Shard(pa.Table.from_pylist(held, schema=schema))
+        tally.close()
+        result.verdicts.extend(tally.verdicts)
+        result.counts = tally.counts
+        result.facts = {"items": tally.items, "problems": dict(sorted(tally.problems.items()))}
+
+    def _items(self, rows: Any) -> Iterator[Item]:
+        for shard in rows:
+            for item in self._task.items(shard, self.lang, self.seed):
+                if self.model.takes(item, self.seed):
+                    yield item
+
+    def call(self, item: Item) -> Call:
+        """The question about an item. Its seed is made from the row, so it does not matter what is asked beside it."""
+        task = self._task
+        own = task.sampling
+        said = {name: self.sampling.get(name, getattr(own, name)) for name in ("temperature", "top_p", "max_tokens")}
+        seed = drawn(self.seed, task.name, task.style, item.key, item.lang, item.number) % (1 << 31)
+        messages = task.prompt.messages(item.slots, item.data, task.examples(item))
+        return Call(messages, Sampling(**said, stop=own.stop), seed, task.prompt.schema, logprobs=task.logprobs)
+
+    def _row(
+        self, item: Item, number: int, row: Mapping[str, Any], signature: str, logprob: float | None, n_said: int
+    ) -> dict[str, Any]:
+        task = self._task
+        details = {**item.details, **row.get("details", {})}
+        return {
+            **{name: row[name] for name in task.columns.names},
+            "id": generated_id(task.name, task.style, self.model.label, item.key, item.lang, f"{item.number}.{number}"),
+            "parent_id": item.key, "lang": item.lang, "text": row["text"], "generator": self.model.label, "style": task.style,
+            "prompt": task.prompt.digest, "model": signature, "seed": self.seed, "logprob": logprob, "n_said": n_said,
+            "details": json.dumps(details, ensure_ascii=False, sort_keys=True),
+        }  # fmt: skip
+
+
+class _Tally:
+    """How the rows that were asked about ended; the items of a row come one after another."""
+
+    def __init__(self, task: str, table: str, lang: str) -> None:
+        self._task, self._table, self._lang = task, table, lang
+        self.items, self.counts = 0, Counts()
+        self.problems: Counter[str] = Counter()
+        self.verdicts: list[dict[str, Any]] = []
+        self._key: str | None = None
+        self._ended: list[tuple[str, str]] = []  # rule ("": rows) and detail of each item
+
+    def add(self, item: Item, found: Any, detail: str) -> None:
+        """Count what became of an item: rows, none, or what is wrong."""
+        if item.key != self._key:
+            self.close()
+            self._key = item.key
+        self.items += 1
+        rule = found if isinstance(found, str) else "" if found else NOTHING
+        self._ended.append((rule, detail))
+        if rule:
+            self.problems[rule] += 1
+
+    def close(self) -> None:
+        """Count the row whose items all came."""
+        if self._key is None:
+            return
+        rules = [rule for rule, _ in self._ended]
+        kept = "" in rules
+        dropped = not kept and NOTHING in rules
+        self.counts += Counts(1, int(kept), int(dropped), int(not kept and not dropped))
+        outcome = "flagged" if kept else "dropped" if dropped else "failed"
+        first = True
+        for rule, detail in self._ended:
+            if rule:
+                self.verdicts.append(
+                    verdict(self._table, self._lang, self._key, f"generate {self._task}", outcome, rule, primary=first, detail=detail)
+                )  # fmt: skip
+                first = False
+        self._key, self._ended = None, []
+
+
+def _spent(budget: Budget, before: Spent, result: Result) -> Iterator[Shard]:
+    """What was used up to here; asked for when all rows are written."""
+    spent = budget.spent
+    used = {name: getattr(spent, name) for name in SPENT.names}
+    result.measured = {name: float(value - getattr(before, name)) for name, value in used.items()}
+    yield Shard(pa.Table.from_pylist([used], schema=SPENT))
