@@ -99,7 +99,7 @@ class Rerank:
         if at.null_count:
             missing = doc_ids.filter(pc.is_null(at))[0].as_py()
             raise SourceError(f"candidates: document {missing!r} is not in the corpus; retrieve from the same corpus")
-        scorer = _scorer(RerankSection(**self.section))
+        scorer = open_scorer(RerankSection(**self.section))
         scores = scorer.score(queries.take(query), corpus.take(at.to_numpy()), work)
         scored = ~np.isnan(scores[: len(rows)])
         candidates = _ranked(block, rows[scored], scores[: len(rows)][scored])
@@ -153,7 +153,8 @@ def texts_of(shards: Any, id_column: str, fields: tuple[str, ...], wanted: pa.Ar
     return Collection.of(pa.concat_tables(parts), id_column, lang)
 
 
-def _scorer(section: RerankSection) -> PairScorer:
+def open_scorer(section: RerankSection) -> PairScorer:
+    """What scores pairs: a file of scores, or a cross-encoder."""
     return FileScorer(Path(section.file).expanduser()) if section.file else CrossEncoderScorer(section)
 
 

@@ -1,0 +1,73 @@
+"""Words by which a query speaks of the passage that it was made from ("according to the text"), by language."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import regex
+
+from dsbuild.filters.funnel_rules import lists_digest
+
+COLUMNS = {
+    "leaked_words": "how many such phrases it holds; null for a language without a list",
+    "leaked_phrase": "the first of them as it stands in the query; null where there is none",
+}
+_FILE = Path(__file__).with_name("leaked_words.tsv")
+_LETTER = r"[\p{L}\p{M}\p{N}]"
+# Scripts without spaces between words: a phrase is found wherever its characters stand.
+_UNSPACED = ("zh", "ja", "yue", "th")
+
+
+@dataclass(frozen=True)
+class LeakedWords:
+    """Looks for the phrases of the row's language in `leaked_words.tsv`, whole words, whatever their case.
+
+    A phrase that ends in `*` stands for every word that begins so; a label ("question") is one only before a colon at the start.
+    """
+
+    data: str = field(default_factory=lists_digest)
+
+    name: ClassVar[str] = "leaked_words"
+    version: ClassVar[int] = 1
+
+    def score(self, texts: pa.Array, langs: Sequence[str]) -> dict[str, pa.Array]:
+        """The columns of `COLUMNS`, each as long as `texts`."""
+        counts: list[int | None] = []
+        phrases: list[str | None] = []
+        for text, lang in zip(texts.to_pylist(), langs, strict=True):
+            pattern = patterns().get(lang.partition("-")[0])
+            if pattern is None:
+                counts.append(None)
+                phrases.append(None)
+                continue
+            found = [one.group().strip() for one in pattern.finditer(text)]
+            counts.append(len(found))
+            phrases.append(found[0] if found else None)
+        return {"leaked_words": pa.array(counts, pa.int32()), "leaked_phrase": pa.array(phrases, pa.string())}
+
+
+@lru_cache(maxsize=1)
+def patterns() -> dict[str, regex.Pattern[str]]:
+    """The phrases of each language as one expression."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for line in _FILE.read_text("utf-8").splitlines()[1:]:
+        lang, kind, listed = line.split("\t")
+        for phrase in listed.split("|"):
+            parts[lang].append(as_pattern(phrase.strip(), lang, label=kind == "label"))
+    return {lang: regex.compile("|".join(found), regex.IGNORECASE) for lang, found in parts.items()}
+
+
+def as_pattern(phrase: str, lang: str, *, label: bool = False) -> str:
+    """A phrase of a list as an expression: any white space between its words, no letter at its ends."""
+    body = r"\s+".join(regex.escape(word) for word in phrase.removesuffix("*").split())
+    if label:
+        return rf"\A\s*{body}\s*[:：]"
+    if lang in _UNSPACED:
+        return body
+    return rf"(?<!{_LETTER}){body}" + (rf"{_LETTER}*+" if phrase.endswith("*") else rf"(?!{_LETTER})")
