@@ -42,7 +42,7 @@ MANNERS = (
 
 def body_of(call: Call, model: str, manner: Manner, form: Format, *, stream: bool) -> dict[str, Any]:
     """The request for a call."""
-    messages = call.messages if manner.system else _without_system(call.messages)
+    messages = call.messages if manner.system else without_system(call.messages)
     sampling = call.sampling
     body: dict[str, Any] = {
         "model": model, "messages": [{"role": one.role, "content": one.text} for one in messages],
@@ -145,7 +145,7 @@ def _content(content: Any) -> str:
     return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
-def _without_system(messages: Sequence[Message]) -> list[Message]:
+def without_system(messages: Sequence[Message]) -> list[Message]:
     """The instructions at the head of the first question, for chat templates that know no system message."""
     system = "".join(f"{one.text}\n\n" for one in messages if one.role == "system")
     rest = [one for one in messages if one.role != "system"]

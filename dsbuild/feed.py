@@ -26,11 +26,10 @@ class Feed(Generic[Item]):
         self._error: BaseException | None = None
         threading.Thread(target=self._draw, name="feed", daemon=True).start()
 
-    def take(self, *, wait: bool = True) -> Item | None:
-        """The next item; None at the end, and where none is ready and `wait` is false. What drawing raised is raised here."""
+    def take(self, wait_s: float | None = None) -> Item | None:
+        """The next item; None at the end, and where none is ready within `wait_s` (None: ever). What drawing raised is raised here."""
         with self._changed:
-            while wait and not self._ready and not self._ended:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._ready or self._ended, wait_s)
             if self._ready:
                 item = self._ready.popleft()
                 self._changed.notify_all()
