@@ -96,6 +96,10 @@ EXPORTS = Registry(
 TASKS = Registry(
     "style of a generating task",
     {
-        "queries/zero-shot": "dsbuild.builders.queries_zero_shot:ZeroShot",
+        "queries/inpars": "dsbuild.builders.query_styles:InPars",
+        "queries/promptagator": "dsbuild.builders.query_styles:Promptagator",
+        "queries/swim-ir": "dsbuild.builders.query_styles:SwimIR",
+        "queries/xqg": "dsbuild.builders.query_styles:XQG",
+        "queries/zero-shot": "dsbuild.builders.query_styles:ZeroShot",
     },
 )

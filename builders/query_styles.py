@@ -1,0 +1,143 @@
+"""The styles of generated queries that ask once: zero-shot, InPars, Promptagator, SWIM-IR, xQG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dsbuild import prompts
+from dsbuild.builders.generation import Item
+from dsbuild.builders.queries import SAMPLED, PassageQueries, examples_for, one_query
+from dsbuild.errors import RecipeError
+from dsbuild.language_model import Sampling
+from dsbuild.prompts import Example, Prompt
+
+
+@dataclass(frozen=True)
+class ZeroShot(PassageQueries):
+    """One query a call, instructions alone."""
+
+    style: ClassVar[str] = "zero-shot"
+    file: ClassVar[str] = "queries_zero_shot"
+
+
+@dataclass(frozen=True)
+class InPars(PassageQueries):
+    """Three worked examples, then a query in plain text, greedy, at most 64 tokens (InPars, Bonifacio et al. 2022).
+
+    guided: each example has a poor question before its good one ("guided by bad questions"); then the answer is JSON. Plain answers come with the
+    mean log-probability of the query's tokens, by which InPars keeps the best (`funnel.likelihood`).
+    """
+
+    guided: bool = False
+    max_tokens: int = 64
+
+    style: ClassVar[str] = "inpars"
+    n_shots: ClassVar[int] = 3
+
+    @property
+    def prompt(self) -> Prompt:
+        """Of the two prompts the one that `guided` chooses."""
+        if self.prompt_file:
+            return super().prompt
+        return prompts.load("dsbuild.builders", "queries_inpars_guided" if self.guided else "queries_inpars")
+
+    @property
+    def sampling(self) -> Sampling:
+        """A plain answer ends with its line."""
+        own = super().sampling
+        return own if self.guided else Sampling(own.temperature, own.top_p, own.max_tokens, ("\n",))
+
+    @property
+    def logprobs(self) -> bool:
+        """Of plain answers: they are the query and nothing else."""
+        return not self.guided
+
+    def examples(self, item: Item) -> Sequence[Example]:
+        """The first three shipped ones, passage and query in the language asked for."""
+        found = []
+        for _, own in examples_for(item.lang, self.n_shots):
+            answer: Any = {"bad_query": own.bad_query, "query": own.query} if self.guided else own.query
+            found.append(Example(own.lang, {"passage": own.passage}, answer))
+        return found
+
+    def read(self, item: Item, value: Any) -> Sequence[Mapping[str, Any]] | str:
+        """The query, with the poor one beside it where there is one."""
+        if isinstance(value, str):
+            return one_query(value.strip().strip('"'))
+        return one_query(value["query"], {"bad_query": value.get("bad_query", "")})
+
+
+@dataclass(frozen=True)
+class Promptagator(PassageQueries):
+    """Up to eight examples of the task at hand, eight queries a passage at T = 0.7 (Promptagator, Dai et al. 2023).
+
+    Examples are judged pairs of the set itself, of splits that are not held out for testing, or of a file. The method then keeps a query whose
+    passage is found first (`funnel.round_trip.k=1`).
+    """
+
+    per_passage: int = 8
+    max_tokens: int = 64
+    pairs: tuple[tuple[str, str, str], ...] = ()
+
+    style: ClassVar[str] = "promptagator"
+    file: ClassVar[str] = "queries_few_shot"
+    shows_set: ClassVar[bool] = True
+
+    def examples(self, item: Item) -> Sequence[Example]:
+        """Pairs in the language asked for, or all where there is none."""
+        own = [one for one in self.pairs if one[0] == item.lang] or self.pairs
+        return [Example(lang, {"passage": passage}, {"query": query}) for lang, passage, query in own]
+
+
+@dataclass(frozen=True)
+class SwimIR(PassageQueries):
+    """Extract what the passage says in its own words, then ask from both (summarise-then-ask, SWIM-IR, Thakur et al. 2024).
+
+    Five examples where passage and query differ in language, three where they do not.
+    """
+
+    style: ClassVar[str] = "swim-ir"
+    file: ClassVar[str] = "queries_swim_ir"
+    n_cross: ClassVar[int] = 5
+    n_same: ClassVar[int] = 3
+
+    def examples(self, item: Item) -> Sequence[Example]:
+        """Shipped ones: an English passage where the passage is not in the language asked for."""
+        same = item.details["passage_lang"] == item.lang
+        found = []
+        for english, own in examples_for(item.lang, self.n_same if same else self.n_cross):
+            shown = own if same else english
+            found.append(Example(own.lang, {"passage": shown.passage}, {"summary": shown.summary, "query": own.query}))
+        return found
+
+    def read(self, item: Item, value: Any) -> Sequence[Mapping[str, Any]] | str:
+        """The query, with its summary."""
+        del item
+        return one_query(value["query"], {"summary": value["summary"].strip()})
+
+
+@dataclass(frozen=True)
+class XQG(PassageQueries):
+    """Five sampled queries for each passage and language from title and passage, at most 64 tokens (xQG for dense retrieval, Zhuang et al. 2023)."""
+
+    per_passage: int = 5
+    max_tokens: int = 64
+
+    style: ClassVar[str] = "xqg"
+    file: ClassVar[str] = "queries_xqg"
+
+    @property
+    def sampling(self) -> Sampling:
+        """Always sampled."""
+        return Sampling(
+            SAMPLED if self.temperature is None else self.temperature, top_p=0.95, max_tokens=self.max_tokens
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_passage > 1 and self.temperature == 0:
+            raise RecipeError(
+                f"style.temperature=0 with per_passage={self.per_passage}: every answer would be the same; use 0.7"
+            )
