@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from dsbuild.engine import Request
 from dsbuild.errors import EngineError, RecipeError, UnknownName
 from dsbuild.language_model import Said
 from dsbuild.llm import close_models
-from dsbuild.translate.engines import open_engine
+from dsbuild.stage import Workspace
+from dsbuild.translate.engines import close_engines, open_engine
 from dsbuild.translate.llm import LLMEngine, output_of
+from dsbuild.translate.translation import EngineChoice, TranslateSegments
+from dsbuild.translate.unique import UNIQUE
 
 
 class Server:
@@ -25,6 +31,7 @@ class Server:
         self.requests: list[tuple[dict, dict]] = []
         self.failing = 0
         self.refusing = False
+        self.delay_s = 0.0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +46,7 @@ class Server:
                     text = ""
                 if text:
                     outer.requests.append((body, dict(self.headers)))
+                    time.sleep(outer.delay_s)
                 if outer.failing and text:
                     outer.failing -= 1
                     self.answer(429, b"")
@@ -89,6 +97,10 @@ def ask(engine: LLMEngine, *texts: str, **context: Any) -> list:
     batches = [requests[start : start + 2] for start in range(0, len(requests), 2)]
     done = dict(engine.translate_batches(batches))
     return [output for number in range(len(batches)) for output in done[number]]
+
+
+def never(source: str, target: str, tgt: str) -> tuple[str, ...]:
+    return ()
 
 
 def test_answers_come_back_in_order_with_scores_and_counts() -> None:
@@ -197,3 +209,36 @@ def test_options_that_cannot_work() -> None:
         open_engine("llm", {"model": "m", "temprature": 3})
     with pytest.raises(UnknownName, match="openai"):
         open_engine("llm", {"model": "m", "llm": "opena"})
+
+
+def test_a_killed_or_ended_run_asks_for_no_finished_text_again(tmp_path: Path) -> None:
+    texts = [f"text number {number}" for number in range(40)]
+    segments = pa.table([list(range(40)), texts, [False] * 40], schema=UNIQUE)
+
+    def run(url: str, **options: Any) -> pa.Table:
+        close_engines()
+        close_models()
+        options = {"model": "m", "base_url": url, "pause_s": 0.0, "concurrency": 4, **options}
+        stage = TranslateSegments("en", "hi", EngineChoice("llm", options), f"{__name__}:never")
+        (shard,) = stage.run({"segments": segments}, Workspace("k", tmp_path, tmp_path)).outputs["out"]
+        return shard.table
+
+    with Server() as server:
+        server.delay_s = 0.02
+        with pytest.raises(EngineError, match=r"budget is used up \((\d+) tokens"):
+            run(server.url, budget={"tokens": 120})
+        first = [json.loads(body["messages"][-1]["content"])["text"] for body, _ in server.requests]
+        assert 10 <= len(first) < 30, "what was in flight is waited for, and nothing more is asked"
+        out = run(server.url)
+        asked = [json.loads(body["messages"][-1]["content"])["text"] for body, _ in server.requests]
+    assert sorted(asked) == sorted(texts), "each text is asked for once over both runs"
+    assert out["text"].to_pylist() == [text.upper() for text in texts]
+
+
+def test_settings_of_a_budget() -> None:
+    with pytest.raises(UnknownName, match="tokens"):
+        LLMEngine(model="m", budget={"token": 1})
+    with pytest.raises(RecipeError, match="no number"):
+        LLMEngine(model="m", budget={"tokens": "many"})
+    with pytest.raises(RecipeError, match="prices"):
+        LLMEngine(model="m", budget={"cost": 1})

@@ -115,6 +115,9 @@ class ExampleMemory:
             for one, blob in self._rows(list(reachable), "words"):
                 theirs = np.frombuffer(blob, np.int64).tolist()
                 longer = max(len(mine), len(theirs))
+                # What is not shared is inserted or replaced: most candidates fall here, at a tenth of the cost of a distance.
+                if sum(map(measure.places.__contains__, theirs)) / longer < least:
+                    continue
                 score = (longer - measure.to(theirs)) / longer
                 if score >= self.threshold and not (exact == "skip" and theirs == mine):
                     found.append((score, one))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import xxhash
 
 from dsbuild import languages, prompts
 from dsbuild.answer_text import settled
+from dsbuild.budget import Budget
 from dsbuild.engine import Capabilities, Output, Request, Terms
 from dsbuild.errors import EngineError, RecipeError, UnknownName
 from dsbuild.language_model import Call, LanguageModel, Said, Sampling
@@ -27,7 +28,8 @@ class LLMEngine:
     JSON object, checked whatever the model promises.
 
     model: as the server calls it, or a folder; llm: its kind, of `dsbuild.llm`; logprobs: ask for the scores of tokens; license: of the model;
-    options: of that kind of model (`base_url`, `concurrency`, …).
+    budget: what one run may use (`dsbuild.budget`: tokens, or cost with price_asked and price_said), which ends it with an `EngineError` and loses
+    nothing: the next run goes on; options: of that kind of model (`base_url`, `concurrency`, …).
     """
 
     name: ClassVar[str] = "llm"
@@ -45,19 +47,20 @@ class LLMEngine:
 
     def __init__(
         self, model: str = "", llm: str = "openai", temperature: float = 0.0, seed: int = 7, logprobs: bool = True, license: str = "",
-        **options: Any,
+        budget: Mapping[str, Any] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if not model:
             raise RecipeError("engine llm needs a model: --model NAME, as the server calls it")
         known = options_of(llm)
         for option in options:
             if option not in known:
-                own = ("llm", "temperature", "seed", "logprobs", "license")
+                own = ("llm", "temperature", "seed", "logprobs", "license", "budget")
                 raise UnknownName(f"option of engine 'llm' with {llm!r}", option, [*known, *own])
         self.seed = seed
         self.temperature = temperature
         self.logprobs = logprobs
         self.license = license
+        self.budget = _budget(budget or {})
         self.prompt = prompts.load("dsbuild.translate", PROMPT)
         self.model: LanguageModel = open_model(llm, {"model": model, **options}, "engine")
 
@@ -92,11 +95,14 @@ class LLMEngine:
 
         def calls() -> Iterator[tuple[int, Call]]:
             for index, (number, place) in enumerate(places):
+                if self.budget.reached:
+                    return
                 asked[index] = self.call(batches[number][place])
                 yield index, asked[index]
 
         lost = 0
         for index, said in self.model.answer(calls()):
+            self.budget.add(said)
             lost = lost + 1 if said.problem == "unreachable" else 0
             if lost >= _HOPELESS:
                 raise EngineError(
@@ -108,6 +114,10 @@ class LLMEngine:
             if not waiting[number]:
                 done = outputs.pop(number)
                 yield number, [done[place] for place in range(len(done))]
+        if outputs:
+            raise EngineError(
+                f"engine llm: the budget is used up ({self.budget.spent.tokens:,} tokens in this run); what was said is kept: run it again to go on"
+            )
 
     def close(self) -> None:
         """The model is shared, and closed with all others."""
@@ -132,6 +142,16 @@ class LLMEngine:
             schema=self.prompt.schema,
             logprobs=self.logprobs,
         )  # fmt: skip
+
+
+def _budget(given: Mapping[str, Any]) -> Budget:
+    known = ("tokens", "cost", "price_asked", "price_said")
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownName("setting of engine.budget", name, known)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(f"engine.budget.{name}: {value!r} is no number")
+    return Budget(**given)
 
 
 def output_of(said: Said) -> Output:
