@@ -329,8 +329,10 @@ class _Laying:
             return
         for name in found:
             noted = 0 if name == "bm25" and self.runs("round_trip") else rivals
-            own = (spec, options) if name == "round_trip" else ("bm25", {})
-            self._search([name], *own, noted)
+            if name == "round_trip":
+                self._search([name], spec, options, noted)
+            else:
+                self._search([name], "bm25", {}, noted)
 
     def _search(self, names: list[str], spec: str, options: Mapping[str, Any], rivals: int) -> None:
         """One search for one or both of the steps."""

@@ -29,10 +29,10 @@ _BLOCK = 4_096
 class RankSources:
     """Search for each query that is still there and say where its own passage stands.
 
-    columns: for the rank, the same in each; depth: how far is looked, a passage that is not found has the rank depth + 1; easy: the column for the share of a
-    query's terms that stand in its passage, of queries that find it first, 0 of others ("": not wanted); rivals: how many other passages
-    are noted in `RIVALS`; spec, options: how the retriever is opened; what of them decides is the model of the node. Passages with the
-    score of the query's own do not push it back.
+    columns: for the rank, the same in each; depth: how far is looked, a passage that is not found has the rank depth + 1; easy: the column for the
+    share of a query's terms that stand in its passage, of queries that find it first, 0 of others ("": not wanted); rivals: how many other
+    passages are noted in `RIVALS`; spec, options: how the retriever is opened; what of them decides is the model of the node.
+    Passages with the score of the query's own do not push it back.
     """
 
     columns: tuple[str, ...]

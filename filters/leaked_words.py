@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from dsbuild.filters.funnel_rules import lists_digest
 
 COLUMNS = {
     "leaked_words": "how many such phrases it holds; null for a language without a list",
-    "leaked_phrase": "the first of them as it stands in the query; null where there is none",
+    "leaked_phrase": "the first of them as the query has it, in NFC; null where there is none",
 }
 _FILE = Path(__file__).with_name("leaked_words.tsv")
 _LETTER = r"[\p{L}\p{M}\p{N}]"
@@ -46,7 +47,7 @@ class LeakedWords:
                 counts.append(None)
                 phrases.append(None)
                 continue
-            found = [one.group().strip() for one in pattern.finditer(text)]
+            found = [one.group().strip() for one in pattern.finditer(unicodedata.normalize("NFC", text))]
             counts.append(len(found))
             phrases.append(found[0] if found else None)
         return {"leaked_words": pa.array(counts, pa.int32()), "leaked_phrase": pa.array(phrases, pa.string())}
@@ -56,11 +57,17 @@ class LeakedWords:
 def patterns() -> dict[str, regex.Pattern[str]]:
     """The phrases of each language as one expression."""
     parts: dict[str, list[str]] = defaultdict(list)
-    for line in _FILE.read_text("utf-8").splitlines()[1:]:
-        lang, kind, listed = line.split("\t")
+    for lang, kind, listed in listed_words(_FILE):
         for phrase in listed.split("|"):
             parts[lang].append(as_pattern(phrase.strip(), lang, label=kind == "label"))
     return {lang: regex.compile("|".join(found), regex.IGNORECASE) for lang, found in parts.items()}
+
+
+def listed_words(path: Path) -> Iterator[tuple[str, str, str]]:
+    """The lines of a list below its head: language, kind, entries joined by `|`; in NFC, as texts are when they are looked through."""
+    for line in path.read_text("utf-8").splitlines()[1:]:
+        lang, kind, listed = unicodedata.normalize("NFC", line).split("\t")
+        yield lang, kind, listed
 
 
 def as_pattern(phrase: str, lang: str, *, label: bool = False) -> str:

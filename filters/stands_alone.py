@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import regex
 
 from dsbuild.filters.closed import lists
 from dsbuild.filters.funnel_rules import lists_digest
-from dsbuild.filters.leaked_words import as_pattern
+from dsbuild.filters.leaked_words import as_pattern, listed_words
 
 COLUMNS = {
     "alone_dangling": "whether it points at something that it does not name; null for a language without a list",
@@ -42,7 +43,9 @@ class StandsAlone:
     def score(self, texts: pa.Array, langs: Sequence[str]) -> dict[str, pa.Array]:
         """The columns of `COLUMNS`, each as long as `texts`."""
         found = [
-            words.dangling(text) if (words := _lists().get(lang.partition("-")[0])) else None
+            words.dangling(unicodedata.normalize("NFC", text))
+            if (words := _lists().get(lang.partition("-")[0]))
+            else None
             for text, lang in zip(texts.to_pylist(), langs, strict=True)
         ]
         return {
@@ -76,8 +79,7 @@ class _Pointing:
 @lru_cache(maxsize=1)
 def _lists() -> dict[str, _Pointing]:
     said: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for line in _FILE.read_text("utf-8").splitlines()[1:]:
-        lang, kind, listed = line.split("\t")
+    for lang, kind, listed in listed_words(_FILE):
         said[lang][kind] += [listed] if kind == "unless" else [one.strip() for one in listed.split("|")]
     closed = lists()
     made = {}
