@@ -12,7 +12,7 @@ import pytest
 
 from dsbuild import cli
 from dsbuild.builders import build, verification
-from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.errors import EngineError, RecipeError, SourceError, UnknownName
 from dsbuild.llm import close_models
 from dsbuild.translate.engines import close_engines
 from tests.chat_cipher import ChatCipher, cipher
@@ -260,3 +260,51 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
             ),
             tmp_path / "store",
         )
+
+
+def test_a_fixed_term_that_was_left_out_is_asked_for_again_and_flagged_if_it_stays_away(tmp_path: Path) -> None:
+    def stubborn(data: Mapping[str, Any], found: str) -> str:
+        told = data.get("missing", [])
+        return f"{found} {' '.join(told)}" if "चलचित्र" in told else found
+
+    glossary = tmp_path / "terms.tsv"
+    glossary.write_text("film\tचलचित्र\thi\nstory\tकहानी\thi\n", "utf-8")
+    with ChatCipher(stubborn) as server:
+        translate(tmp_path, REVIEWS, server.url, glossary=str(glossary))
+        told = {one["text"]: (one.get("terms"), one.get("missing")) for one in server.asked}
+    assert told["The film was long and dull."] == ({"film": "चलचित्र"}, ["चलचित्र"])
+    rows = {one["doc_id"]: one for one in rows_of(tmp_path, "hi-documents/*.parquet")}
+    assert (rows["r1"]["terms_missing"], rows["r2"]["terms_missing"]) == (0, 1)
+    assert rows["r1"]["text"].endswith("चलचित्र")
+    flagged = {one["id"] for one in rows_of(tmp_path, "dropped/verdicts-*.parquet") if one["rule"] == "terms"}
+    assert flagged == {"r2", "r4"}
+
+
+def test_examples_in_a_retrieval_set_that_is_tried_first(tmp_path: Path) -> None:
+    memory = write(tmp_path / "memory.jsonl", [{"en": "What is a river delta?", "hi": "नदी का डेल्टा क्या है?"}])
+    with ChatCipher() as server:
+        options = {
+            "source.src": "msmarco-sample", "source.limit": 4, "langs": ["hi"], "engine.name": "llm", "engine.model": "m",
+            "engine.base_url": server.url, "examples.file": str(memory), "examples.threshold": 0.2, "max_drop": 1.0, "bitext.min_language_score": 0.0,
+        }  # fmt: skip
+        recipe = build.compose(None, options, [])
+        made = build.run_build(recipe, tmp_path / "out", tmp_path / "store", "in-process", 1, None)  # type: ignore[arg-type]
+        n_asked = len(server.asked)
+        assert any(len(one["messages"]) == 4 for one in server.asked)
+        build.run_build(recipe, tmp_path / "out", tmp_path / "store", "in-process", 1, None)  # type: ignore[arg-type]
+        assert len(server.asked) == n_asked
+    assert "memory.jsonl" in json.dumps(made.manifest["recipe"])
+    assert str(tmp_path) not in json.dumps(made.manifest)
+    with pytest.raises(RecipeError, match="mini reads no examples"):
+        build.plan_build(
+            build.compose(
+                None,
+                {"source.src": "msmarco-sample", "langs": ["hi"], "engine.name": "mini", "examples.file": str(memory)},
+                [],
+            ),
+            tmp_path / "store",
+        )
+    with pytest.raises(EngineError, match="no pair en -> mr"):
+        build.plan_build(build.compose(None, {**options, "langs": ["mr"]}, []), tmp_path / "store")
+    with pytest.raises(RecipeError, match="no such file"):
+        build.plan_build(build.compose(None, {**options, "examples.file": "none.tsv"}, []), tmp_path / "store")
