@@ -40,3 +40,17 @@ class TranslationScorer(Protocol):
 
     def close(self) -> None:
         """Free the model; safe to call twice."""
+
+
+@runtime_checkable
+class BranchScorer(TranslationScorer, Protocol):
+    """A scorer that reads what texts share only once: one source, stems of a target, and texts that leave them."""
+
+    def score_branches(
+        self, source: str, stems: Sequence[str], branches: Sequence[tuple[int, str]], margin: float, src: str, tgt: str
+    ) -> list[float]:
+        """The totals of targets, as `score` gives them, up to rounding.
+
+        branches: (number of a stem, text that begins as that stem does). margin: in nats; a text that can be told to lie further than this
+        below the best of all may get minus infinity instead of its total.
+        """

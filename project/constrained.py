@@ -6,6 +6,7 @@ CODEC (Le et al. 2024) without its search: every admissible place is weighed, so
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar
 
 from dsbuild.errors import RecipeError
@@ -14,7 +15,7 @@ from dsbuild.project.projector import Candidate, Parallel, Projected, check_numb
 from dsbuild.project.span_context import Context, span_contexts
 from dsbuild.project.span_evidence import length_ratio
 from dsbuild.project.span_rules import tidy
-from dsbuild.scoring import Scored, TranslationScorer
+from dsbuild.scoring import BranchScorer, Scored, TranslationScorer
 from dsbuild.spans import Piece, Span, merged
 
 # Why a span is null or rejected.
@@ -83,7 +84,10 @@ class ConstrainedProjector:
                 def ask(texts: Sequence[tuple[str, str]], src: str = src, tgt: str = tgt) -> list[Scored]:
                     return self._scorer.score([one for one, _ in texts], [two for _, two in texts], src, tgt)
 
-                search(queries, ask, self._marks, self._exact_words, self._margin, self._null)
+                branch = None
+                if isinstance(self._scorer, BranchScorer):
+                    branch = partial(_branched, self._scorer, src, tgt)
+                search(queries, ask, self._marks, self._exact_words, self._margin, self._null, branch)
             for pair, found in zip(some, held, strict=True):
                 yield [self._answer(pair, span, found[span.span_id]) for span in pair.source.spans]
 
@@ -135,6 +139,12 @@ class ConstrainedProjector:
         # Other places are told of a span of one piece only: those of several do not combine.
         told = tuple(others) if len(found) == 1 else ()
         return Projected(span.span_id, merged(pieces, gap=1), round(min(scores), 6), self.name, candidates=told)
+
+
+def _branched(
+    scorer: BranchScorer, src: str, tgt: str, source: str, stems: Sequence[str], texts: Sequence[tuple[int, str]], margin: float
+) -> list[float]:  # fmt: skip
+    return scorer.score_branches(source, stems, texts, margin, src, tgt)
 
 
 def _place(text: str, one: Context, place: tuple[int, int]) -> Piece | None:

@@ -18,6 +18,8 @@ from dsbuild.spans import Piece
 
 Range = tuple[int, int]
 Ask = Callable[[Sequence[tuple[str, str]]], list[Scored]]
+# Source, stems (the target with an opening mark), texts that leave them, margin -> totals (`BranchScorer`).
+Branch = Callable[[str, Sequence[str], Sequence[tuple[int, str]], float], list[float]]
 
 # Places that are scored first, the most promising ones, to have a total that the bounds can be held against.
 _FIRST = 8
@@ -74,10 +76,13 @@ class Query:
         )
 
 
-def search(queries: Sequence[Query], ask: Ask, marks: Marks, exact_words: int, margin: float, null: bool) -> None:
+def search(
+    queries: Sequence[Query], ask: Ask, marks: Marks, exact_words: int, margin: float, null: bool, branch: Branch | None = None
+) -> None:  # fmt: skip
     """Fill the totals and the null probability of each query; ask scores (source, target) pairs and is called five times at most.
 
-    A query whose totals stay empty could not be scored.
+    branch: scores the places of a query itself, where a scorer can share what they have in common. A query whose totals stay empty could
+    not be scored.
     """
     asked: list[tuple[str, str]] = []
     for query in queries:
@@ -88,6 +93,38 @@ def search(queries: Sequence[Query], ask: Ask, marks: Marks, exact_words: int, m
     for query in live:
         query.unmarked = plain[id(query)][0].total
     openings = {id(query): _openings(query, *plain[id(query)], exact_words) for query in live}
+    if branch is not None:
+        for query in live:
+            _share(query, openings[id(query)], branch, marks, margin)
+    else:
+        _bound_and_score(live, openings, plain, ask, marks, margin)
+    if null:
+        _weigh_null([query for query in live if query.totals], plain, ask, marks)
+
+
+def _share(query: Query, openings: Sequence[int], branch: Branch, marks: Marks, margin: float) -> None:
+    places = _admissible(query, openings)
+    stems = [marks.opened(query.target, query.words[i][0])[0] for i in openings]
+    number = {i: n for n, i in enumerate(openings)}
+    texts = [(number[place[0]], marks.around(query.target, _piece(query, place))) for place in places]
+    for place, total in zip(places, branch(query.marked, stems, texts, margin), strict=True):
+        if math.isfinite(total):
+            query.n_scored += 1
+            query.totals[place] = round(total, 4)
+
+
+def _admissible(query: Query, openings: Sequence[int]) -> list[Range]:
+    return [(i, j) for i in openings for j in range(i + 1, min(len(query.words), i + query.longest) + 1)]
+
+
+def _bound_and_score(
+    live: Sequence[Query],
+    openings: Mapping[int, Sequence[int]],
+    plain: Mapping[int, tuple[Scored, Scored]],
+    ask: Ask,
+    marks: Marks,
+    margin: float,
+) -> None:
     bounds = _bounded(live, openings, plain, ask, marks)
     first = {id(query): _promising(bounds[id(query)]) for query in live}
     _score(live, first, ask, marks)
@@ -98,8 +135,6 @@ def search(queries: Sequence[Query], ask: Ask, marks: Marks, exact_words: int, m
             place for place, (bound, _) in bounds[id(query)].items() if bound >= least and place not in query.totals
         ]
     _score(live, rest, ask, marks)
-    if null:
-        _weigh_null([query for query in live if query.totals], plain, ask, marks)
 
 
 def _promising(bounds: Mapping[Range, tuple[float, float]]) -> list[Range]:
@@ -133,9 +168,7 @@ def _bounded(
     kept: list[tuple[Query, int, int]] = []
     found: dict[int, dict[Range, tuple[float, float]]] = {id(query): {} for query in queries}
     for query in queries:
-        places = [
-            (i, j) for i in openings[id(query)] for j in range(i + 1, min(len(query.words), i + query.longest) + 1)
-        ]
+        places = _admissible(query, openings[id(query)])
         if not _parted(query):
             # Without spaces a mark may change the tokens before it: no bound holds, and every place is scored.
             found[id(query)] = dict.fromkeys(places, (0.0, 0.0))

@@ -21,5 +21,6 @@ SCORERS = Registry(
     {
         "ctranslate2": "dsbuild.translate.ct2_scorer:CTranslate2Scorer",
         "mini": "dsbuild.translate.ct2_scorer:MiniScorer",
+        "transformers": "dsbuild.translate.transformers_scorer:TransformersScorer",
     },
 )

@@ -18,7 +18,7 @@ from dsbuild.translate.tokenizers import PlainTokenizer
 # Padded tokens that are scored together. On a CPU large batches are up to twice as slow as small ones: they fall out of the caches.
 _BATCH_TOKENS = {"cpu": 128, "cuda": 8192}
 # What a text gets that the model cannot read: longer than its positions.
-_IMPOSSIBLE = Scored((), (), (), (float("-inf"),))
+IMPOSSIBLE = Scored((), (), (), (float("-inf"),))
 
 
 class CTranslate2Scorer(CTranslate2Engine):
@@ -46,10 +46,10 @@ class CTranslate2Scorer(CTranslate2Engine):
             if (limit is None or one.n_tokens <= limit) and (positions is None or len(tokens) + 2 < positions):
                 asked.append((one.tokens, one.prefix, tokens))
                 places.append(number)
-        found = [_IMPOSSIBLE] * len(targets)
+        found = [IMPOSSIBLE] * len(targets)
         for number, log_probs in zip(places, _log_probs(self._open(), asked), strict=True):
             tokens = cut[targets[number]]
-            found[number] = _scored(tokens, log_probs, located(targets[number], tokens))
+            found[number] = scored(tokens, log_probs, located(targets[number], tokens))
         return found
 
 
@@ -70,7 +70,7 @@ class MiniScorer(MiniEngine):
         self._open()
         spm = self._held["pieces"]
         encoded = {text: self._encode(text, tgt) for text in dict.fromkeys(sources)}
-        found = [_IMPOSSIBLE] * len(targets)
+        found = [IMPOSSIBLE] * len(targets)
         asked: list[tuple[list[str], list[str], list[str]]] = []
         kept: list[tuple[int, list[Piece]]] = []
         for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
@@ -83,7 +83,7 @@ class MiniScorer(MiniEngine):
         for (number, where), (_, _, tokens), log_probs in zip(
             kept, asked, _log_probs(self._held["translator"], asked), strict=True
         ):
-            found[number] = _scored(tokens, log_probs, where)
+            found[number] = scored(tokens, log_probs, where)
         return found
 
 
@@ -147,7 +147,8 @@ def _log_probs(translator: Any, asked: Sequence[tuple[list[str], list[str], list
     return [tuple(result.log_probs[-len(tokens) - 1 :]) for (_, _, tokens), result in zip(asked, results, strict=True)]
 
 
-def _scored(tokens: Sequence[str], log_probs: tuple[float, ...], where: Sequence[Piece]) -> Scored:
+def scored(tokens: Sequence[str], log_probs: tuple[float, ...], where: Sequence[Piece]) -> Scored:
+    """A target under a model, from its tokens, their log-probabilities and their places."""
     return Scored(tuple(tokens), tuple(start for start, _ in where), tuple(end for _, end in where), log_probs)
 
 
