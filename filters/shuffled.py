@@ -24,4 +24,8 @@ class Shuffled:
     def score_rows(self, rows: pa.Table) -> Mapping[str, pa.Array]:
         """The column `SHUFFLED`."""
         seed = self.seed & (2**64 - 1)
-        return {SHUFFLED: pa.array([xxhash.xxh3_64_intdigest(one, seed) / 2**64 for one in rows["id"].to_pylist()])}
+        return {
+            SHUFFLED: pa.array(
+                [xxhash.xxh3_64_intdigest(one.encode(), seed) / 2**64 for one in rows["id"].to_pylist()], pa.float64()
+            )
+        }
