@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import weakref
@@ -15,7 +14,7 @@ from typing import Any, ClassVar
 from dsbuild.answer_text import settled
 from dsbuild.chat_protocol import as_text, mean
 from dsbuild.chat_template import ChatTemplate, json_of
-from dsbuild.digests import file_sha256
+from dsbuild.digests import folder_sha256
 from dsbuild.engine import Terms
 from dsbuild.errors import EngineError, RecipeError
 from dsbuild.feed import Feed
@@ -78,9 +77,7 @@ class CTranslate2Generator:
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Model digest, compute type, context and version."""
         if not self._sha256:
-            files = sorted(file for file in self._folder.iterdir() if file.suffix in _DIGESTED)
-            said = "\n".join(f"{file.name} {file_sha256(file, None)}" for file in files)
-            self._sha256 = hashlib.sha256(said.encode()).hexdigest()
+            self._sha256 = folder_sha256(self._folder, _DIGESTED)
         return {
             "kind": self.name, "version": 1, "model": self.model, "model_sha256": self._sha256, "device": self._device,
             "compute_type": self._compute_type, "context": self._context, "ctranslate2": importlib.metadata.version("ctranslate2"),

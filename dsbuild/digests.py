@@ -39,6 +39,13 @@ def file_sha256(path: Path, cache: Path | None) -> str:
     return digest
 
 
+def folder_sha256(folder: Path, endings: tuple[str, ...]) -> str:
+    """The sha256 over the files of a folder with one of these endings: names and contents, no paths. Folders in it are left out."""
+    chosen = sorted(file for file in folder.iterdir() if file.suffix in endings and file.is_file())
+    said = "\n".join(f"{file.name} {file_sha256(file, None)}" for file in chosen)
+    return hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _key(path: Path, stat: os.stat_result) -> str:
     named = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
     return xxhash.xxh3_128_hexdigest(named.encode("utf-8", "surrogateescape"))
