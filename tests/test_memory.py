@@ -59,6 +59,20 @@ def test_every_format_says_the_same(tmp_path: Path, kind: str) -> None:
     engine.close()
 
 
+def test_a_table_of_pairs_is_read_in_both_directions(tmp_path: Path) -> None:
+    rows = [
+        {"pair_id": str(n), "text_a": en, "text_b": mr, "lang_a": "en", "lang_b": "mr", "score": 1.0}
+        for n, (en, mr) in enumerate(PAIRS)
+    ]
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.Table.from_pylist([*rows, {**rows[0], "text_b": None}]), path)
+    found = list(read_pairs(path))
+    assert found == [pair for en, mr in PAIRS for pair in (("en", "mr", en, mr), ("mr", "en", mr, en))]
+    pq.write_table(pa.Table.from_pylist([{**rows[0], "lang_b": None}]), path)
+    with pytest.raises(EngineError, match=r"pairs.parquet:1: a pair without its languages"):
+        list(read_pairs(path))
+
+
 def test_the_first_translation_counts_and_both_directions_are_there(tmp_path: Path) -> None:
     path = tmp_path / "m.tsv"
     path.write_text("en\tmr\thi\nRain.\tपाऊस.\tबारिश।\nRain.\tपाणी.\t\n", "utf-8")

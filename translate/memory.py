@@ -20,6 +20,8 @@ from dsbuild.errors import EngineError, StoreError, UnknownName
 
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
+_PAIR = ("text_a", "text_b", "lang_a", "lang_b")
+
 Pair = tuple[str, str, str, str]  # src language, tgt language, source text, target text
 
 
@@ -174,10 +176,13 @@ def _directed(file: Path, number: int, row: dict[str, Any]) -> Iterator[Pair]:
             raise EngineError(f"{file}:{number}: columns src and tgt need src_lang and tgt_lang beside them")
         yield str(langs[0]), str(langs[1]), str(row["src"]), str(row["tgt"])
         return
-    if {"text_a", "text_b", "lang_a", "lang_b"} <= set(row):
-        one, other = (str(row["lang_a"]), str(row["text_a"])), (str(row["lang_b"]), str(row["text_b"]))
-        for (src, source), (tgt, target) in ((one, other), (other, one)):
-            yield src, tgt, source, target
+    if set(_PAIR) <= set(row):
+        text_a, text_b, lang_a, lang_b = (row[name] for name in _PAIR)
+        if not all(isinstance(one, str) and one for one in (lang_a, lang_b)):
+            raise EngineError(f"{file}:{number}: a pair without its languages; fill lang_a and lang_b")
+        if isinstance(text_a, str) and isinstance(text_b, str):
+            yield lang_a, lang_b, text_a, text_b
+            yield lang_b, lang_a, text_b, text_a
         return
     texts = {lang: text for lang, text in row.items() if isinstance(text, str) and text}
     for src, source in texts.items():
