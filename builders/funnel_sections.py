@@ -1,0 +1,155 @@
+"""The funnel on the report page: tables and drawings from the facts of a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dsbuild.builders.parts import language_name
+from dsbuild.filters.query_shapes import MOST_WORDS
+
+# One chart has room for so many lengths; neighbours are drawn together.
+_WIDTH = 4
+
+
+def funnel_sections(languages: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `manifest["sections"]` says of funnels: for each language counts, lost samples, and the distributions beside real queries.
+
+    languages: by language, what `funnel_report.funnel_facts` gave.
+    """
+    found = []
+    for lang, told in languages.items():
+        found += [_counts(language_name(lang), told), _samples(language_name(lang), told)]
+    found += [_lengths(languages), _kinds(languages)]
+    if any(told["distance"] for told in languages.values()):
+        found.append(_distances(languages))
+    return [one for one in found if one["table"]["rows"]]
+
+
+def _counts(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    rows = []
+    for one in told["steps"]:
+        if one["ran"]:
+            share = round(100 * one["lost"] / one["in"], 2) if one["in"] else None
+            bounds = "; ".join(bound(rule) for rule in one["rules"])
+            rows.append([one["name"], one["in"], one["lost"], share, one["left"], one["flagged"], one["by"], bounds])
+        else:
+            rows.append([one["name"], None, None, None, None, None, "", f"not run: {one['why']}"])
+    columns = ["step", "in", "lost", "lost, %", "left", "flagged", "by", "thresholds and where they come from"]
+    bars = [{"label": "generated", "value": 100.0 if told["in"] else 0.0}] + [
+        {"label": f"after {one['name']}", "value": round(100 * one["left"] / told["in"], 2) if told["in"] else 0.0}
+        for one in told["steps"]
+        if one["ran"]
+    ]
+    text = (
+        f"{told['kept']:,} of {told['in']:,} generated rows passed every step, cheap to dear. A row is lost at the first step whose rule it "
+        "fails; a dear step scores only what is left."
+    )
+    return {
+        "title": f"{name}: what the funnel lost", "text": text, "table": {"columns": columns, "rows": rows},
+        "chart": {"kind": "bars", "unit": "% left", "bars": bars},
+    }  # fmt: skip
+
+
+def bound(rule: Mapping[str, Any]) -> str:
+    """A rule in a few words.
+
+    >>> bound({"rule": "copied.copied_span", "op": ">", "threshold": 0.8, "source": "user", "action": "drop"})
+    'copied_span > 0.8 (user)'
+    """
+    name = rule["rule"].partition(".")[2] or rule["rule"]
+    said = name if rule["threshold"] is None else f"{name} {rule['op']} {rule['threshold']:g}"
+    return f"{said} ({rule['source']})" + (", a flag" if rule["action"] == "flag" else "")
+
+
+def _samples(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        [
+            one["name"],
+            sample.get("rule", "").partition(".")[2] or sample.get("rule", ""),
+            reason(sample),
+            sample["id"],
+            sample["text"],
+        ]
+        for one in told["steps"]
+        for sample in one["samples"]
+    ]
+    text = "Some of the rows that each step lost, chosen by the hash of their ids."
+    return {
+        "title": f"{name}: lost rows",
+        "text": text,
+        "table": {"columns": ["step", "rule", "value", "id", "text"], "rows": rows},
+    }
+
+
+def reason(sample: Mapping[str, Any]) -> str:
+    """What a lost row had, and which row stays in its place.
+
+    >>> reason({"value": 0.91, "op": ">", "threshold": 0.8, "detail": ""})
+    '0.91 > 0.8'
+    """
+    if sample.get("detail"):
+        return f"{sample['value']:.4g}, kept: {sample['detail']}"
+    if sample.get("value") is None or sample.get("threshold") is None:
+        return ""
+    return f"{sample['value']:.4g} {sample['op']} {sample['threshold']:.4g}"
+
+
+def _lengths(languages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    rows = []
+    for lang, told in languages.items():
+        for start in range(0, MOST_WORDS + 1, _WIDTH):
+            both = [_share(told[side], "lengths", range(start, start + _WIDTH)) for side in ("generated", "real")]
+            if any(both):
+                end = f"-{start + _WIDTH - 1}" if start < MOST_WORDS else " or more"
+                rows.append([language_name(lang), f"{start}{end}", *both])
+    text = "Words of the queries that stayed, and of real queries where the source has some; in scripts without spaces characters or syllables."
+    return {
+        "title": "Lengths of generated and real queries",
+        "text": text,
+        "table": {"columns": ["language", "words", "generated, %", "real, %"], "rows": rows},
+    }
+
+
+def _kinds(languages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    rows = []
+    for lang, told in languages.items():
+        for kind in sorted({*told["generated"]["kinds"], *((told["real"] or {}).get("kinds", ()))}):
+            both = [_share(told[side], "kinds", [kind]) for side in ("generated", "real")]
+            rows.append([language_name(lang), kind.replace("_", " "), *both])
+    text = "What queries ask for, by their first question word; lists of seventeen languages, in others only the question mark is looked at."
+    return {
+        "title": "Kinds of generated and real queries",
+        "text": text,
+        "table": {"columns": ["language", "kind", "generated, %", "real, %"], "rows": rows},
+    }
+
+
+def _share(side: Mapping[str, Any] | None, name: str, keys: Any) -> float | None:
+    if side is None:
+        return None
+    counts = side[name]
+    total = sum(counts.values())
+    return round(100 * sum(counts.get(str(key), 0) for key in keys) / total, 2) if total else None
+
+
+def _distances(languages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    rows, bars = [], []
+    for lang, told in languages.items():
+        for name, one in (told["distance"] or {}).items():
+            if one:
+                label = f"{language_name(lang)}, {name}"
+                rows.append([label, *(round(one[key], 4) for key in ("value", "low", "high", "chance"))])
+                bars.append({"label": label, **{key: one[key] for key in ("value", "low", "high")}})
+    text = (
+        "Jensen-Shannon divergence in bits: 0 where both are distributed alike, 1 where they have nothing in common. Lines are 95 % intervals; "
+        "chance is what two samples of these sizes would differ by if both came from one distribution."
+    )
+    columns = ["language, what", "divergence", "from", "to", "chance"]
+    chart = {"kind": "bars", "unit": "bits", "bars": bars} if bars else None
+    return {
+        "title": "How far generated queries are from real ones",
+        "text": text,
+        "table": {"columns": columns, "rows": rows},
+        "chart": chart,
+    }
