@@ -14,6 +14,7 @@ from dsbuild.builders import (
     draft,
     examples,
     filtered_draft,
+    generated,
     mined,
     projected,
     pruned,
@@ -22,6 +23,7 @@ from dsbuild.builders import (
 )
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
+from dsbuild.builders.generated import GenerateRecipe
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
@@ -48,6 +50,7 @@ Recipe = (
     | MineRecipe
     | PruneRecipe
     | ProjectRecipe
+    | GenerateRecipe
 )
 _KINDS: Mapping[str, type[Recipe]] = {
     "translate": TranslateRecipe,
@@ -58,6 +61,7 @@ _KINDS: Mapping[str, type[Recipe]] = {
     "mine": MineRecipe,
     "prune": PruneRecipe,
     "project": ProjectRecipe,
+    "generate": GenerateRecipe,
 }
 # Builds that write their draft themselves.
 _RUNNERS: Mapping[type[Any], Any] = {
@@ -66,6 +70,7 @@ _RUNNERS: Mapping[type[Any], Any] = {
     MineRecipe: mined.run_mine,
     PruneRecipe: pruned.run_prune,
     ProjectRecipe: projected.run_project,
+    GenerateRecipe: generated.run_generate,
     TextsRecipe: translated_texts_draft.run_texts,
 }
 
@@ -132,6 +137,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
         return list(mined.prepare(recipe, store).nodes), None
     if isinstance(recipe, PruneRecipe):
         return list(pruned.prepare(recipe, store).nodes), None
+    if isinstance(recipe, GenerateRecipe):
+        return list(generated.prepare(recipe, store).nodes), None
     if isinstance(recipe, ProjectRecipe):
         return list(projected.prepare(recipe, store / "digests").nodes), None
     if isinstance(recipe, TextsRecipe):
@@ -165,7 +172,10 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
-    if isinstance(recipe, SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe | TextsRecipe):
+    if isinstance(
+        recipe,
+        SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe | TextsRecipe | GenerateRecipe,
+    ):
         found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     chosen = executors.make(executor, workers)

@@ -59,11 +59,12 @@ class Draft:
 
 def write(
     draft: Draft, out: Path, findings: Mapping[str, Any], notes: Sequence[str], more: Sequence[release.Part] = (),
-    sections: Sequence[Mapping[str, Any]] = (),
+    sections: Sequence[Mapping[str, Any]] = (), further: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the draft release to `out`; returns its manifest.
 
-    more: further parts, such as evidence; sections: tables for people ({title, text, table}) that the card and the report show.
+    more: further parts, such as evidence; sections: tables for people ({title, text, table}) that the card and the report show; further: keys
+    of the manifest that this kind of build has of its own.
     """
     counted = accounting(draft)
     facts: dict[str, Any] = {
@@ -72,6 +73,7 @@ def write(
         "languages": {lang: {"name": language_name(lang)} for lang in counted},
         "stages": stage_facts(draft.nodes, draft.progress), "findings": dict(findings), "notes": list(notes), "accounting": counted,
     }  # fmt: skip
+    facts |= further or {}
     if sections:
         facts["sections"] = [dict(one) for one in sections]
     facts["build_key"] = digest(str(facts))
@@ -163,10 +165,17 @@ def accounting(draft: Draft) -> Accounting:
 
 
 def _reasons(draft: Draft, table: OpenTable) -> tuple[dict[str, Counter[str]], Counter[str]]:
-    """The first rule of each lost row, and the rows that were changed, by language."""
+    """The first rule of each lost row (of a funnel its step), and the rows that were changed, by language."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     repaired: Counter[str] = Counter()
     node = draft.final[table.key].node
+    if "lost_at" in pq.read_schema(draft.paths(table)[0]).names:
+        for path in draft.paths(table):
+            lost = parquet.read(path, ["fate", "lost_at"])
+            lost = lost.filter(pc.not_equal(lost["fate"], "kept"))
+            for one in pc.value_counts(lost["lost_at"]).to_pylist():
+                found[table.lang][one["values"]] += one["counts"]
+        return found, repaired
     for record, path in zip(draft.progress.done[node], draft.paths(table), strict=False):
         if not record.verdicts.rows or table.table == "qrels":
             continue

@@ -181,7 +181,15 @@ def build_and_print(
 
     notes: told before the build's own; more: what is done with the finished build and added to what is printed.
     """
-    from dsbuild import console, filter_console, leakage_console, project_console, prune_console, retrieval_console
+    from dsbuild import (
+        console,
+        filter_console,
+        generate_console,
+        leakage_console,
+        project_console,
+        prune_console,
+        retrieval_console,
+    )
     from dsbuild.builders import build
 
     if dry_run:
@@ -202,6 +210,7 @@ def build_and_print(
         "mine": lambda: retrieval_console.print_mined(summary),
         "prune": lambda: prune_console.print_pruned(summary),
         "project": lambda: project_console.print_projected(summary),
+        "generate": lambda: generate_console.print_generated(summary),
     }
     print_found(output, summary, shows[recipe.build])
 
@@ -352,6 +361,7 @@ def main() -> NoReturn:
 import dsbuild.cli_card  # noqa: E402
 import dsbuild.cli_evaluate  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
+import dsbuild.cli_generate  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
 import dsbuild.cli_models  # noqa: E402
 import dsbuild.cli_project  # noqa: E402

@@ -1,0 +1,394 @@
+"""Generated sets: the recipe, and the graph that picks passages, asks, and puts rows through the funnel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from dsbuild import executors, languages, release, run
+from dsbuild.builders import TASKS, licensing
+from dsbuild.builders.ask_model import AskModel, Bounds, ModelChoice
+from dsbuild.builders.funnel import Funnelled, FunnelPlan, FunnelSection, funnel_nodes, plan_funnel
+from dsbuild.builders.generated_tables import JudgeGenerated, JudgeTriplets, PairRows, QueryRows, TripletTables
+from dsbuild.builders.generation import Task, open_task
+from dsbuild.builders.mined import table_of, whole
+from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
+from dsbuild.builders.pick_passages import CountTopics, PickPassages
+from dsbuild.builders.place import held_folder
+from dsbuild.builders.source import SourceFacts
+from dsbuild.builders.translated import ReleaseSection, SourceSection
+from dsbuild.engine import Terms
+from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.graph import Input, Node
+from dsbuild.llm import LANGUAGE_MODELS
+from dsbuild.recipe import Section
+from dsbuild.run import Reporter
+from dsbuild.store import Store
+
+# The generator that needs no model.
+SALIENT = "salient"
+TaskName = Literal["queries", "qa", "triplets", "sts", "nli"]
+# What is used where the recipe names no style; the command says which.
+STYLES: Mapping[str, str] = {
+    "queries": "zero-shot",
+    "qa": "indic-rag",
+    "triplets": "mme5",
+    "sts": "graded",
+    "nli": "three-way",
+}
+SALIENT_STYLE = "salient-phrase"
+PAIRS = ("sts", "nli")
+
+
+class GeneratorSection(Section):
+    """A generator: `salient`, or a kind of language model. model: as that kind calls it; share: of the items, among several generators.
+
+    Every other key is an option of that kind of model (`base_url`, `concurrency`, …).
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    model: str = ""
+    share: float = Field(default=1.0, gt=0)
+
+    def options(self) -> dict[str, Any]:
+        """As the model's kind wants them."""
+        return {**({"model": self.model} if self.model else {}), **(self.model_extra or {})}
+
+    @property
+    def label(self) -> str:
+        """What rows call it: the model's own name, without folders."""
+        return Path(self.model).name if self.model else self.name
+
+
+class StyleSection(Section):
+    """A style by name; every other key is an option of it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+
+class BudgetSection(Section):
+    """Where asking ends: tokens of questions and answers, or money by prices per million tokens."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    cost: float | None = Field(default=None, gt=0)
+    price_asked: float = Field(default=0.0, ge=0)
+    price_said: float = Field(default=0.0, ge=0)
+
+
+class PickSection(Section):
+    """Which passages are asked about: at most `limit`, drawn by the seed; min_chars, max_chars: of the text (0: no upper bound)."""
+
+    limit: int | None = Field(default=None, ge=1)
+    min_chars: int = Field(default=1, ge=0)
+    max_chars: int = Field(default=0, ge=0)
+
+
+class SamplingSection(Section):
+    """How answers are drawn, instead of the style's own way."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+
+    def said(self) -> dict[str, Any]:
+        """What was given."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class GenerateRecipe(Section):
+    """Generate queries, questions with answers, triplets or pairs.
+
+    source: passages to ask about (None for a style that needs none: count says how many questions); style: "" for the usual one; generator:
+    who is asked, or generators with shares; funnel: the steps that rows pass.
+    """
+
+    build: Literal["generate"] = "generate"
+    name: str | None = None
+    task: TaskName
+    source: SourceSection | None = None
+    style: StyleSection = StyleSection(name="")
+    langs: tuple[str, ...] = ()
+    generator: GeneratorSection | None = None
+    generators: tuple[GeneratorSection, ...] = ()
+    per_passage: int | None = Field(default=None, ge=1)
+    count: int | None = Field(default=None, ge=1)
+    seed: int = 0
+    budget: BudgetSection = BudgetSection()
+    pick: PickSection = PickSection()
+    sampling: SamplingSection = SamplingSection()
+    funnel: FunnelSection = FunnelSection()
+    release: ReleaseSection = ReleaseSection()
+
+    @field_validator("langs")
+    @classmethod
+    def _known(cls, langs: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(languages.get(lang).code for lang in langs)
+        if len(set(found)) < len(found):
+            raise RecipeError(f"langs: {', '.join(langs)}: a language stands there twice")
+        return found
+
+    def title(self) -> str:
+        """The build's name: given, or made from the source's and the task."""
+        if self.name:
+            return self.name
+        return f"{name_of(as_spec(self.source.src)) if self.source else self.style_name()}-{self.task}"
+
+    def asked(self) -> tuple[GeneratorSection, ...]:
+        """The generators; of queries without one, the one that needs no model."""
+        if self.generator and self.generators:
+            raise RecipeError("generator and generators are both given; keep one of them")
+        found = self.generators or ((self.generator,) if self.generator else ())
+        if not found:
+            if self.task != "queries":
+                raise RecipeError(
+                    f"generate {self.task}: which model? Say --engine openai --base-url URL --model NAME, or vllm, or ctranslate2"
+                )
+            found = (GeneratorSection(name=SALIENT),)
+        if len(found) > 1 and any(one.name == SALIENT for one in found):
+            raise RecipeError("generators: salient needs no model and is used alone")
+        return found
+
+    @property
+    def salient(self) -> bool:
+        """Whether no model is asked."""
+        return self.asked()[0].name == SALIENT
+
+    def style_name(self) -> str:
+        """The style: named, or the usual one."""
+        return self.style.name or (SALIENT_STYLE if self.salient else STYLES[self.task])
+
+    def style_options(self) -> dict[str, Any]:
+        """Options of the style; `per_passage` is one of them."""
+        own = dict(self.style.model_extra or {})
+        return own | ({"per_passage": self.per_passage} if self.per_passage is not None else {})
+
+    def notes(self) -> list[str]:
+        """What was chosen because nobody said anything else."""
+        found = []
+        if not (self.generator or self.generators):
+            found.append(f"no --engine named: generator {SALIENT}, a baseline that needs no model")
+        if not self.style.name:
+            found.append(f"no --style named: {self.style_name()}")
+        return found
+
+
+@dataclass(frozen=True)
+class Generating:
+    """A recipe as a graph.
+
+    asks: by language the nodes that ask, in order; final: by key of a table of the release where its rows are; real: by language queries that the
+    source came with.
+    """
+
+    recipe: GenerateRecipe
+    opened: Opened
+    nodes: tuple[Node, ...]
+    final: Mapping[str, Input]
+    asks: Mapping[str, tuple[str, ...]]
+    plan: FunnelPlan
+    funnels: Mapping[str, Funnelled]
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    real: Mapping[str, Input] = field(default_factory=dict)
+
+
+def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
+    """Open source, models, style and funnel, and lay out the graph; what is wrong with them is told before work starts."""
+    sections = recipe.asked()
+    style = f"{recipe.task}/{recipe.style_name()}"
+    plan = plan_funnel(recipe.funnel, seed=recipe.seed, digests=store / "digests")
+    task = None if recipe.salient else _task(recipe, style)
+    opened, real = _opened(recipe, task, store)
+    if not recipe.langs and recipe.source is None:
+        raise RecipeError(f"generate {recipe.task}: in which languages? Say --langs hi,en")
+    langs = recipe.langs or (opened.facts.lang,)
+    choices = [] if recipe.salient else _choices(sections)
+    models = [choice.opened() for choice in choices]
+    terms = {choice.label: model.terms() for choice, model in zip(choices, models, strict=True)}
+    licensing.check(opened.facts, terms, recipe.release.license, derived=False)
+    nodes = [*opened.nodes, *plan.shared]
+    asks: dict[str, tuple[str, ...]] = {}
+    funnels: dict[str, Funnelled] = {}
+    tables: list[OpenTable] = []
+    spent: Input | None = None
+    for lang in langs:
+        passages, passages_lang = _passages(opened, lang, recipe)
+        picked = Node(f"pick.{lang}", _pick(recipe, passages_lang), {"rows": passages} if passages else {})
+        nodes.append(picked)
+        if recipe.salient:
+            from dsbuild.builders.salient import salient_node
+
+            if lang != passages_lang:
+                raise RecipeError(
+                    f"generator salient: it takes words of the passage ({passages_lang}), so it has no queries in {lang}; name a model: --engine"
+                )
+            made = [
+                salient_node(
+                    recipe.style_name(), recipe.style_options(), lang, recipe.seed, Input(f"pick.{lang}", how="all")
+                )
+            ]
+        else:
+            assert task is not None
+            made, spent = _asking(recipe, task, style, lang, choices, models, spent, opened)
+        nodes += made
+        asks[lang] = tuple(node.name for node in made)
+        gathered = _gathered(lang, [node.name for node in made if node.name.startswith(f"ask.{lang}")], nodes)
+        found = funnel_nodes(
+            plan, lang, gathered, passages=passages if recipe.task not in PAIRS else None, passages_lang=passages_lang,
+            table="pairs" if recipe.task in PAIRS else "queries",
+        )  # fmt: skip
+        nodes += found.nodes
+        funnels[lang] = found
+        tables += _tables(recipe, opened, lang, found.rows, nodes)
+    kept = [one for one in opened.tables if recipe.release.source_tables] if recipe.task in ("queries", "qa") else []
+    final = {one.key: one.rows for one in [*kept, *tables]}
+    engines = {
+        choice.label: {**asdict(terms[choice.label]), "fingerprint": dict(model.fingerprint())}
+        for choice, model in zip(choices, models, strict=True)
+    }
+    opened = replace(opened, nodes=tuple(nodes), tables=(*kept, *tables), engines={**opened.engines, **engines})
+    return Generating(recipe, opened, tuple(nodes), final, asks, plan, funnels, terms, real)
+
+
+def _task(recipe: GenerateRecipe, style: str) -> Task:
+    """The task, its steps too: unknown styles name the nearest of this task."""
+    own = [name.partition("/")[2] for name in TASKS.names() if name.startswith(f"{recipe.task}/")]
+    if recipe.style_name() not in own:
+        raise UnknownName(f"style of {recipe.task}", recipe.style_name(), own)
+    made = open_task(style, recipe.style_options())
+    _ = made.prompt  # a user's prompt file is read now
+    return made
+
+
+def _choices(sections: Sequence[GeneratorSection]) -> list[ModelChoice]:
+    """The models with their parts of [0, 1)."""
+    total = sum(one.share for one in sections)
+    found, at = [], 0.0
+    for section in sections:
+        LANGUAGE_MODELS.target(section.name) if section.name != SALIENT else None
+        high = 1.0 if section is sections[-1] else at + section.share / total
+        found.append(ModelChoice(section.name, section.label, section.options(), at, high))
+        at = high
+    labels = [one.label for one in found]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise RecipeError(f"generators: {twice[0]} stands there twice; give one a greater share")
+    return found
+
+
+def _opened(recipe: GenerateRecipe, task: Task | None, store: Path) -> tuple[Opened, dict[str, Input]]:
+    """The source with its passages alone, and where its own queries are."""
+    needs = True if task is None else getattr(task, "needs_source", True)
+    if recipe.source is None:
+        if needs:
+            raise RecipeError(
+                f"generate {recipe.task}: about which passages? Say --src beir:DIR, a release, or jsonl:FILE"
+            )
+        if recipe.count is None:
+            raise RecipeError(f"generate {recipe.task}: how many? Say --count N")
+        facts = SourceFacts(recipe.style_name(), (recipe.langs or ("und",))[0], None, None, None, None, (), False)
+        return Opened((), (), facts), {}
+    if recipe.count is not None:
+        raise RecipeError("--count is for styles that need no source; with --src say --limit N and --per-passage M")
+    opened = open_tables(recipe.source, table="documents", digests=store / "digests", texts_only=True)
+    texts = [one for one in opened.tables if one.table in ("corpus", "documents")]
+    if not texts:
+        raise SourceError(f"{opened.facts.name}: no passages; name a retrieval set or a table of documents")
+    return replace(opened, tables=tuple(texts)), {one.lang: one.rows for one in opened.tables if one.table == "queries"}
+
+
+def _passages(opened: Opened, lang: str, recipe: GenerateRecipe) -> tuple[Input | None, str]:
+    """The passages that a language's rows are made from: in that language where there are some, else the source's."""
+    if recipe.source is None:
+        return None, lang
+    kinds = [one.table for one in opened.tables]
+    table = table_of(opened, lang, "corpus" if "corpus" in kinds else "documents")
+    if not table.lang:
+        raise RecipeError(f"{opened.facts.name}: the language of its texts is not known; say it: --lang en")
+    return whole(table.rows), table.lang
+
+
+def _pick(recipe: GenerateRecipe, lang: str) -> Any:
+    if recipe.source is None:
+        return CountTopics(recipe.count or 0, lang)
+    return PickPassages(lang, recipe.seed, recipe.pick.limit, recipe.pick.min_chars, recipe.pick.max_chars)
+
+
+def _asking(
+    recipe: GenerateRecipe, task: Task, style: str, lang: str, choices: Sequence[ModelChoice], models: Sequence[Any],
+    spent: Input | None, opened: Opened,
+) -> tuple[list[Node], Input | None]:  # fmt: skip
+    """One node for each step and model. Where there is a budget they know what was spent before them."""
+    bounds = Bounds(**recipe.budget.model_dump())
+    limited = recipe.budget.tokens is not None or recipe.budget.cost is not None
+    nodes: list[Node] = []
+    rows = [Input(f"pick.{lang}", how="all")]
+    steps = [*getattr(task, "steps", ()), style]
+    for place, name in enumerate(steps):
+        last = name == style
+        options = recipe.style_options() if last else {}
+        step = task if last else open_task(name, options)
+        made = []
+        for number, (choice, model) in enumerate(zip(choices, models, strict=True)):
+            source = rows[number] if len(rows) > 1 else rows[0]
+            if len(rows) > 1:  # what a model said in an earlier step goes on with the same model
+                choice = replace(choice, low=0.0, high=1.0)
+            inputs = {"rows": source}
+            if limited and spent is not None:
+                inputs["spent"] = spent
+            stage = AskModel(name, options, lang, recipe.seed, choice, sampling=recipe.sampling.said(), bounds=bounds)
+            prefix = f"ask.{lang}" if last else f"step{place + 1}.{lang}"
+            node = f"{prefix}.{number}" if len(choices) > 1 else prefix
+            made.append(Node(node, stage, inputs, {"model": dict(model.fingerprint()), "prompt": step.prompt.digest}))
+            spent = Input(node, "spent", "all")
+        nodes += made
+        rows = [Input(node.name, how="all") for node in made]
+    return nodes, spent
+
+
+def _gathered(lang: str, asks: Sequence[str], nodes: list[Node]) -> Input:
+    """The rows of all models as one table."""
+    if len(asks) == 1:
+        return Input(asks[0])
+    from dsbuild.builders.gather import Gather
+
+    nodes.append(Node(f"gather.{lang}", Gather(), {name: Input(name, how="all") for name in asks}))
+    return Input(f"gather.{lang}")
+
+
+def _tables(recipe: GenerateRecipe, opened: Opened, lang: str, rows: Input, nodes: list[Node]) -> list[OpenTable]:
+    """The nodes that make canonical tables of the funnel's rows, and those tables."""
+    if recipe.task in PAIRS:
+        nodes.append(Node(f"pairs.{lang}", PairRows(), {"rows": rows}))
+        return [OpenTable(f"generated.{lang}-pairs", lang, "pairs", Input(f"pairs.{lang}"))]
+    name = opened.facts.name
+    nodes.append(Node(f"queries.{lang}", QueryRows(name), {"rows": rows}))
+    found = [OpenTable(f"generated.{lang}-queries", lang, "queries", Input(f"queries.{lang}"))]
+    if recipe.task == "triplets":
+        nodes.append(Node(f"triplets.{lang}", TripletTables(name), {"rows": rows}))
+        nodes.append(Node(f"judge.{lang}", JudgeTriplets(), {"queries": Input(f"queries.{lang}")}))
+        found.append(OpenTable(f"generated.{lang}-corpus", lang, "corpus", Input(f"triplets.{lang}", "corpus")))
+    else:
+        nodes.append(Node(f"judge.{lang}", JudgeGenerated(), {"queries": Input(f"queries.{lang}", how="all")}))
+    found.append(OpenTable(f"generated.{lang}-qrels", lang, "qrels", Input(f"judge.{lang}")))
+    return found
+
+
+def run_generate(
+    recipe: GenerateRecipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter | None
+) -> dict[str, Any]:
+    """Run a recipe and write its draft release; returns what the command prints."""
+    from dsbuild.builders import generated_draft
+
+    chosen = executors.make(executor, workers)
+    with held_folder(out, recipe.title()) as folder:
+        generating = prepare(recipe, store)
+        release.check_replaceable(folder, facts_of(generating.opened))
+        progress = run.run(generating.nodes, Store(store), recipe.title(), chosen, reporter)
+        return generated_draft.write_generated(folder, generating, progress)

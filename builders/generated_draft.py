@@ -1,0 +1,167 @@
+"""The draft release of a generated set: tables, what was asked, and what the funnel lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from dsbuild import parquet, release
+from dsbuild.builders.funnel_report import funnel_facts
+from dsbuild.builders.funnel_sections import funnel_sections
+from dsbuild.builders.generated import PAIRS, Generating
+from dsbuild.builders.leakage_draft import Draft, write
+from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe
+from dsbuild.errors import EngineError
+from dsbuild.filters.query_shapes import Shapes
+from dsbuild.graph import Input, Progress
+from dsbuild.tables import NEGATIVES
+
+
+def write_generated(folder: Path, generating: Generating, progress: Progress) -> dict[str, Any]:
+    """Write the draft of a finished build; returns what the command prints.
+
+    `EngineError` where nothing at all was generated: a release without a row helps nobody, and what was answered is kept in the store.
+    """
+    recipe = generating.recipe
+    languages = {lang: _asked(generating, lang, progress) for lang in generating.asks}
+    if not any(one["rows"] for one in languages.values()):
+        raise EngineError(_nothing(languages))
+    shown = recipe.model_dump(mode="json", exclude_none=True, exclude={"source"} if recipe.source is None else None)
+    findings = {
+        "task": recipe.task, "style": recipe.style_name(), "generators": [one.label for one in recipe.asked()], "seed": recipe.seed,
+        "generation": languages,
+    }  # fmt: skip
+    draft = Draft(
+        public_recipe(shown) if recipe.source else shown, recipe.title(), generating.opened, generating.nodes, generating.final, progress
+    )  # fmt: skip
+    notes = [*recipe.notes(), *_notes(generating, languages)]
+    table = "pairs" if recipe.task in PAIRS else "queries"
+    funnels = {
+        lang: funnel_facts(generating.plan, found, progress, table=table, real=_real(generating, lang, progress))
+        for lang, found in generating.funnels.items()
+    }
+    sections = [_section(findings), *funnel_sections(funnels)]
+    parts = list(_parts(generating, progress))
+    manifest = write(draft, folder, findings, notes, parts, sections, {"funnel": funnels})
+    return {
+        "release": str(folder), "task": recipe.task, "style": recipe.style_name(), "generators": findings["generators"],
+        "languages": {lang: {**one, **_ended(manifest["accounting"].get(lang, {}).get(table, {}))} for lang, one in languages.items()},
+        "notes": manifest["notes"],
+    }  # fmt: skip
+
+
+def _real(generating: Generating, lang: str, progress: Progress) -> Shapes | None:
+    """The source's own queries in a language, those that people wrote."""
+    if lang not in generating.real:
+        return None
+    found = Shapes()
+    for shard in progress.shards(generating.real[lang]):
+        rows = parquet.read(shard.path)
+        if "origin" in rows.column_names:
+            rows = rows.filter(pc.not_equal(rows["origin"], "generated"))
+        found.add(rows["text"].to_pylist(), lang)
+    return found if found.n else None
+
+
+def _ended(counted: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kept": counted.get("kept", 0), "lost": counted.get("reasons", {})}
+
+
+def _parts(generating: Generating, progress: Progress) -> Iterator[release.Part]:
+    if generating.recipe.task == "triplets":
+        for lang in generating.asks:
+            rows = Rows([shard.path for shard in progress.shards(Input(f"triplets.{lang}", "negatives"))])
+            yield from parts_of(rows, lang, "negatives", NEGATIVES)
+
+
+def _asked(generating: Generating, lang: str, progress: Progress) -> dict[str, Any]:
+    """The numbers of one language: passages, what became of those that were asked about, tokens."""
+    picked = progress.done[f"pick.{lang}"][0].facts
+    found: Counter[str] = Counter()
+    problems: Counter[str] = Counter()
+    used: Counter[str] = Counter()
+    for node in generating.asks[lang]:
+        for record in progress.done[node]:
+            used.update({name: int(record.measured.get(name, 0)) for name in ("n_asked", "n_said", "n_calls")})
+            problems.update(record.facts.get("problems", {}))
+            if node.startswith("step"):
+                continue
+            counts = record.counts
+            found.update(
+                {"asked": counts.n_in, "answered": counts.kept, "nothing": counts.dropped, "failed": counts.failed}
+            )
+            found["items"] += record.facts.get("items", 0)
+            found["rows"] += sum(shard.rows for shard in record.outputs["out"])
+    return {
+        "name": language_name(lang), **{name: int(value) for name, value in picked.items()},
+        **{name: found[name] for name in ("asked", "answered", "nothing", "failed", "items", "rows")},
+        "problems": dict(sorted(problems.items())), "tokens": dict(sorted(used.items())),
+    }  # fmt: skip
+
+
+def _nothing(languages: Mapping[str, Mapping[str, Any]]) -> str:
+    problems: Counter[str] = Counter()
+    for one in languages.values():
+        problems.update(one["problems"])
+    asked = sum(one["asked"] for one in languages.values())
+    if not asked:
+        return "no passage was asked about: see pick.min_chars, pick.max_chars and pick.limit"
+    worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
+    return (
+        f"none of {asked:,} passages got a usable answer: {worst}; nothing was written, answers are kept in the store"
+    )
+
+
+def _notes(generating: Generating, languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found = []
+    for lang, one in languages.items():
+        if missing := one["problems"].get("budget"):
+            found.append(
+                f"{lang}: the budget was reached with {missing:,} of {one['items']:,} questions not asked; "
+                "run again with a larger one: what was answered is not asked again"
+            )
+        if lost := one["problems"].get("unreachable"):
+            found.append(
+                f"{lang}: {lost:,} questions got no answer after all retries; the same command with another --store asks them again"
+            )
+        if one["failed"]:
+            found.append(
+                f"{lang}: {one['failed']:,} of {one['asked']:,} passages failed; dropped/verdicts-* says why for each"
+            )
+    for lang, funnel in generating.funnels.items():
+        found += [
+            f"{lang}: funnel step {state.name} did not run: {state.why}"
+            for state in funnel.states
+            if not state.ran and state.why
+        ]
+    found += [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in generating.terms.items()]
+    return found
+
+
+def _section(findings: Mapping[str, Any]) -> dict[str, Any]:
+    """The table for people."""
+    columns = [
+        "language",
+        "passages",
+        "asked about",
+        "answered",
+        "nothing to ask",
+        "failed",
+        "questions",
+        "rows",
+        "tokens",
+    ]
+    rows = [
+        [lang, *(one[name] for name in ("passages", "asked", "answered", "nothing", "failed", "items", "rows")),
+         one["tokens"].get("n_asked", 0) + one["tokens"].get("n_said", 0)]
+        for lang, one in findings["generation"].items()
+    ]  # fmt: skip
+    text = (
+        f"{findings['task']} in the style {findings['style']} by {', '.join(findings['generators'])}. "
+        "A passage is answered if at least one row came of it. Every row was generated; nobody read it."
+    )
+    return {"title": "Generation", "text": text, "table": {"columns": columns, "rows": rows}}

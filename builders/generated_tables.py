@@ -1,0 +1,185 @@
+"""Generated rows as canonical tables: queries with their judgements, triplets as a retrieval set, pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dsbuild.stage import Counts, Result, Shard, Workspace
+from dsbuild.tables import CORPUS, NEGATIVES, PAIRS, QRELS, QUERIES
+
+SPLIT = "train"
+DUPLICATES = "duplicates"  # the step of the funnel whose losses name the query that stays
+
+
+def judge_of(generator: str) -> str:
+    """Who stands behind a judgement that a generator made by asking about a passage.
+
+    >>> judge_of("qwen3-8b")
+    'generated:qwen3-8b'
+    """
+    return f"generated:{generator}"
+
+
+@dataclass(frozen=True)
+class QueryRows:
+    """Rows of the funnel as a table of queries: canonical columns, then all others; fates stay."""
+
+    source: str
+
+    name: ClassVar[str] = "generated_queries"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows -> out (`QUERIES` and the rows' own columns)."""
+        del work
+        rows: pa.Table = inputs["rows"]
+        n = rows.num_rows
+        own = {"query_id": rows["id"], "text": rows["text"], "lang": rows["lang"]}
+        said = {"source": self.source, "origin": "generated", "split": SPLIT}
+        columns = {one.name: own.get(one.name) for one in QUERIES}
+        table = pa.table(
+            [columns[one.name] if one.name in own else pa.repeat(said[one.name], n) for one in QUERIES], schema=QUERIES
+        )
+        for name in rows.column_names:
+            if name not in (*QUERIES.names, "id"):
+                table = table.append_column(rows.schema.field(name), rows[name])
+        return Result({"out": [Shard(table)]}, counts=Counts(n, n))
+
+
+@dataclass(frozen=True)
+class JudgeGenerated:
+    """Judgements of generated queries: each kept query and its passage; a duplicate's passage goes to the query that stays.
+
+    Memory holds what duplicates hand over.
+    """
+
+    name: ClassVar[str] = "judge_generated"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """queries (of `QueryRows`, whole) -> out (`QRELS`); counts are of judgements."""
+        del work
+        shards = inputs["queries"]
+        handed: dict[str, dict[str, str]] = {}  # query that stays -> passage -> generator
+        for rows in shards:
+            if "duplicate_of" not in rows.column_names:
+                break
+            lost = rows.filter(pc.equal(rows["lost_at"], DUPLICATES))
+            for row in lost.select(["duplicate_of", "parent_id", "generator"]).to_pylist():
+                if row["duplicate_of"]:
+                    handed.setdefault(row["duplicate_of"], {}).setdefault(row["parent_id"], row["generator"])
+        result = Result({}, counts=Counts(), facts={"handed_over": 0})
+        result.outputs = {"out": self._judged(shards, handed, result)}
+        return result
+
+    def _judged(self, shards: Any, handed: Mapping[str, Mapping[str, str]], result: Result) -> Iterator[Shard]:
+        total = 0
+        for rows in shards:
+            kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
+            found = []
+            for row in kept.select(["query_id", "parent_id", "generator"]).to_pylist():
+                found.append((row["query_id"], row["parent_id"], judge_of(row["generator"])))
+                for parent, generator in sorted(handed.get(row["query_id"], {}).items()):
+                    if parent != row["parent_id"]:
+                        found.append((row["query_id"], parent, judge_of(generator)))
+                        result.facts["handed_over"] += 1
+            total += len(found)
+            records = [
+                {"query_id": query, "doc_id": doc, "relevance": 1, "judge": judge, "split": SPLIT} for query, doc, judge in found
+            ]  # fmt: skip
+            yield Shard(pa.Table.from_pylist(records, schema=QRELS))
+        result.counts = Counts(total, total)
+
+
+@dataclass(frozen=True)
+class TripletTables:
+    """Triplets as a retrieval set: two documents of each, a query that knows its instruction, one judgement, one negative.
+
+    A document is called after its triplet: `<id>-p`, `<id>-n`.
+    """
+
+    source: str
+
+    name: ClassVar[str] = "triplet_tables"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows (with positive, negative) -> corpus, negatives: of kept rows."""
+        del work
+        rows: pa.Table = inputs["rows"]
+        kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
+        documents, negatives = [], []
+        for row in kept.select(["id", "lang", "positive", "negative", "parent_id"]).to_pylist():
+            for ending, text in (("p", row["positive"]), ("n", row["negative"])):
+                documents.append(
+                    {"doc_id": f"{row['id']}-{ending}", "title": "", "text": text, "lang": row["lang"], "source": self.source, "group_id": row["id"]}
+                )  # fmt: skip
+            negatives.append(
+                {"query_id": row["id"], "doc_id": f"{row['id']}-n", "rule": "generated", "rank": None, "score": None, "anchor_score": None}
+            )  # fmt: skip
+        outputs = {
+            "corpus": [Shard(pa.Table.from_pylist(documents, schema=CORPUS))],
+            "negatives": [Shard(pa.Table.from_pylist(negatives, schema=NEGATIVES))],
+        }
+        return Result(outputs, counts=Counts(rows.num_rows, rows.num_rows))
+
+
+@dataclass(frozen=True)
+class JudgeTriplets:
+    """One judgement for each kept triplet: its query and its positive document."""
+
+    name: ClassVar[str] = "judge_triplets"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """queries (of `QueryRows`) -> out (`QRELS`)."""
+        del work
+        rows: pa.Table = inputs["queries"]
+        kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
+        records = [
+            {"query_id": row["query_id"], "doc_id": f"{row['query_id']}-p", "relevance": 1, "judge": judge_of(row["generator"]), "split": SPLIT}
+            for row in kept.select(["query_id", "generator"]).to_pylist()
+        ]  # fmt: skip
+        n = len(records)
+        return Result({"out": [Shard(pa.Table.from_pylist(records, schema=QRELS))]}, counts=Counts(n, n))
+
+
+@dataclass(frozen=True)
+class PairRows:
+    """Rows with two texts as a table of pairs: canonical columns, then all others; fates stay."""
+
+    name: ClassVar[str] = "generated_pairs"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows (with text_b, and label or score) -> out (`PAIRS` and the rows' own columns)."""
+        del work
+        rows: pa.Table = inputs["rows"]
+        n = rows.num_rows
+        own = {
+            "pair_id": "id",
+            "text_a": "text",
+            "text_b": "text_b",
+            "lang_a": "lang",
+            "lang_b": "lang",
+            "label": "label",
+            "score": "score",
+        }
+        columns = [
+            rows[own[one.name]] if own[one.name] in rows.column_names else pa.nulls(n, one.type) for one in PAIRS
+        ]
+        table = pa.table(columns, schema=PAIRS)
+        for name in rows.column_names:
+            if name not in (*PAIRS.names, *own.values()):
+                table = table.append_column(rows.schema.field(name), rows[name])
+        return Result({"out": [Shard(table)]}, counts=Counts(n, n))
