@@ -64,16 +64,38 @@ def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[d
     if name == _DUPLICATES:
         source = "user" if "jaccard" in plan.options.get(name, {}) else "default"
         return [
-            {"rule": "exact_duplicate", "op": ">=", "threshold": 1.0, "source": "definition", "action": "drop"},
-            {"rule": "near_duplicate", "op": ">=", "threshold": plan.near.jaccard, "source": source, "action": "drop"},
+            {
+                "rule": "exact_duplicate",
+                "column": "duplicate_jaccard",
+                "op": ">=",
+                "threshold": 1.0,
+                "source": "definition",
+                "action": "drop",
+            },
+            {
+                "rule": "near_duplicate",
+                "column": "duplicate_jaccard",
+                "op": ">=",
+                "threshold": plan.near.jaccard,
+                "source": source,
+                "action": "drop",
+            },
         ]
     found = [
-        {"rule": one.name, "op": one.op, "threshold": one.value, "source": one.source, "action": one.action}
+        {
+            "rule": one.name,
+            "column": one.column,
+            "op": one.op,
+            "threshold": one.value,
+            "source": one.source,
+            "action": one.action,
+        }
         for one in rules_of(name, lang, plan.said.get(name, {}))
     ]
     for record in progress.done.get(f"funnel.cutoff.{name}.{lang}", ()):
         found += [
-            {"rule": f"{name}.below_cutoff", "op": "<", "threshold": row["threshold"], "source": row["source"], "action": "drop"}
+            {"rule": f"{name}.below_cutoff", "column": row["column"], "op": "<", "threshold": row["threshold"], "source": row["source"],
+             "action": "drop"}
             for shard in record.outputs["out"]
             for row in parquet.read(progress.store.path(record.key, shard.file)).to_pylist()
         ]  # fmt: skip

@@ -69,9 +69,13 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
         from dsbuild.builders.filter_what_if import what_if_filtered
 
         return what_if_filtered(folder, manifest, settings)
+    if manifest.get("funnel"):
+        from dsbuild.builders.funnel_what_if import what_if_funnel
+
+        return what_if_funnel(folder, manifest, settings)
     if (build := manifest["recipe"]["build"]) != "translate":
         raise RecipeError(
-            f"{folder}: made by dsbuild {build}, which keeps no scores to decide again; what-if is for translated and filtered sets"
+            f"{folder}: made by dsbuild {build}, which keeps no scores to decide again; what-if is for translated, filtered and generated sets"
         )
     values = apply_settings({}, settings)
     if unknown := sorted(set(values) - {"bitext"}):
@@ -189,14 +193,15 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
 
 def listing(kind: str) -> list[dict[str, str]]:
     """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import EXPORTS, LABELLED, RETRIEVERS, RULES, SOURCES, recipes
+    from dsbuild.builders import EXPORTS, LABELLED, RETRIEVERS, RULES, SOURCES, TASKS, recipes
     from dsbuild.filters import ABOUT, FILTERS
+    from dsbuild.llm import LANGUAGE_MODELS
     from dsbuild.project import PROJECTORS
     from dsbuild.translate import ENGINES
 
     registries: dict[str, Registry] = {
         "engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "retrievers": RETRIEVERS, "rules": RULES,
-        "views": EXPORTS, "methods": PROJECTORS, "labelled": LABELLED,
+        "views": EXPORTS, "methods": PROJECTORS, "labelled": LABELLED, "styles": TASKS, "models": LANGUAGE_MODELS,
     }  # fmt: skip
     if kind == "languages":
         return [

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dsbuild import executors, parquet, run
+from dsbuild import executors, parquet, release, run
 from dsbuild.builders.funnel import Funnelled, FunnelSection, funnel_nodes, plan_funnel
+from dsbuild.builders.funnel_report import funnel_facts
+from dsbuild.builders.funnel_sections import funnel_sections
 from dsbuild.builders.generation import GENERATED
+from dsbuild.filters.query_shapes import Shapes
 from dsbuild.graph import Input, Node, Progress
-from dsbuild.stage import Result, Shard, Workspace
+from dsbuild.stage import VERDICTS, Result, Shard, Workspace
 from dsbuild.store import Store
 from dsbuild.tables import CORPUS
 
@@ -92,3 +96,29 @@ def verdicts(progress: Progress) -> list[dict[str, Any]]:
 def lost(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Where each row was lost, "" where it is kept."""
     return {row["id"]: row["lost_at"] for row in rows}
+
+
+def released(
+    folder: Path, part: Funnelled, progress: Progress, settings: Mapping[str, Any], real: Shapes | None = None
+) -> Path:
+    """The rows as a small release with what a manifest says of a funnel."""
+    plan = plan_funnel(FunnelSection.model_validate(dict(settings)))
+    told = {part.lang: funnel_facts(plan, part, progress, real=real)}
+    table = pa.concat_tables([parquet.read(shard.path) for shard in progress.shards(part.rows)])
+    table = table.rename_columns({"id": "query_id"}).append_column(
+        "origin", pa.repeat(pa.scalar("generated"), table.num_rows)
+    )
+    kept, gone = (table.filter(pc.equal(table["fate"], fate)) for fate in ("kept", "dropped"))
+    said = pa.Table.from_pylist(verdicts(progress), VERDICTS)
+    config = f"{part.lang}-queries"
+    parts = [
+        release.Part(config, "train", kept.schema, kept.num_rows, [kept], config, "queries", part.lang),
+        release.Part("dropped", config, gone.schema, gone.num_rows, [gone]),
+        release.Part("dropped", "verdicts", VERDICTS, said.num_rows, [said]),
+    ]
+    facts = {
+        "name": "made", "version": "0.0.0-draft", "dsbuild": "0", "source": {"name": "made"}, "engines": {}, "accounting": {}, "build_key": "1",
+        "recipe": {"build": "generate", "funnel": dict(settings)}, "funnel": told, "sections": funnel_sections(told),
+    }  # fmt: skip
+    release.write(folder, parts, facts, lambda manifest, written: {})
+    return folder
