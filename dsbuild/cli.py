@@ -282,7 +282,7 @@ def list_names(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="engines|sources|filters|retrievers|rules|views|methods|labelled|recipes|languages",
+            metavar="engines|sources|filters|retrievers|rules|views|methods|labelled|styles|models|recipes|languages",
             help="What to list.",
         ),
     ],
@@ -361,6 +361,7 @@ def main() -> NoReturn:
 import dsbuild.cli_card  # noqa: E402
 import dsbuild.cli_evaluate  # noqa: E402
 import dsbuild.cli_filter  # noqa: E402
+import dsbuild.cli_funnel  # noqa: E402
 import dsbuild.cli_generate  # noqa: E402
 import dsbuild.cli_leakage  # noqa: E402
 import dsbuild.cli_models  # noqa: E402
