@@ -35,6 +35,12 @@ def test_rows() -> None:
     assert found["resume_s_per_million_rows"]["median"] > 0
 
 
+def test_llm() -> None:
+    found = run_bench("llm.py")
+    assert found["kept"] == found["calls"] * len(found["runs"])
+    assert all(found["median"][name] > 0 for name in ("full", "journal", "found_again_per_s"))
+
+
 def test_memory() -> None:
     found = run_bench("memory.py")
     assert [run["kept"] for run in found["runs"]] == [run["rows"] + 200 for run in found["runs"]]
