@@ -29,6 +29,7 @@ _MAX_SHOWN = 5
 _SAID = {"human": "written by people", "translated": "translated in the source", "generated": "generated"}
 _MADE_BY = {"machine": "machine-translated", "human": "human-translated"}
 SOURCE_TEXT = "as in the source"
+GENERATED = "generated"
 UNSTATED = "translated, nobody said by whom"
 
 
@@ -78,8 +79,11 @@ def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _origin_of(manifest: Mapping[str, Any]) -> OriginOf:
     """Who wrote a text: it is a translation of this build if engines worked and its language is not the source's."""
-    said = {_MADE_BY.get(engine["origin"], UNSTATED) for engine in manifest["engines"].values()}
+    origins = [engine["origin"] for engine in manifest["engines"].values()]
+    said = {_MADE_BY.get(origin, UNSTATED) for origin in origins if origin != GENERATED}
     made = " or ".join(sorted(said))
+    if GENERATED in origins and not manifest["source"]["files"]:  # there is no source that a text could be of
+        return lambda lang, row: GENERATED
     src = manifest["source"]["lang"]
 
     def origin_of(lang: str, row: str) -> str:

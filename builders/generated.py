@@ -250,7 +250,7 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     kept = [one for one in opened.tables if recipe.release.source_tables] if recipe.task in ("queries", "qa") else []
     final = {one.key: one.rows for one in [*kept, *tables]}
     engines = {
-        choice.label: {**asdict(terms[choice.label]), "fingerprint": dict(model.fingerprint())}
+        choice.label: {**asdict(terms[choice.label]), "origin": "generated", "fingerprint": dict(model.fingerprint())}
         for choice, model in zip(choices, models, strict=True)
     }
     opened = replace(opened, nodes=tuple(nodes), tables=(*kept, *tables), engines={**opened.engines, **engines})

@@ -38,12 +38,12 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
     draft = Draft(
         public_recipe(shown) if recipe.source else shown, recipe.title(), generating.opened, generating.nodes, generating.final, progress
     )  # fmt: skip
-    notes = [*recipe.notes(), *_notes(generating, languages)]
     table = "pairs" if recipe.task in PAIRS else "queries"
     funnels = {
         lang: funnel_facts(generating.plan, found, progress, table=table, real=_real(generating, lang, progress))
         for lang, found in generating.funnels.items()
     }
+    notes = [*recipe.notes(), *_notes(generating, languages, funnels)]
     sections = [_section(findings), *funnel_sections(funnels)]
     parts = list(_parts(generating, progress))
     manifest = write(draft, folder, findings, notes, parts, sections, {"funnel": funnels})
@@ -116,7 +116,9 @@ def _nothing(languages: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
-def _notes(generating: Generating, languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _notes(
+    generating: Generating, languages: Mapping[str, Mapping[str, Any]], funnels: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
     found = []
     for lang, one in languages.items():
         if missing := one["problems"].get("budget"):
@@ -131,6 +133,13 @@ def _notes(generating: Generating, languages: Mapping[str, Mapping[str, Any]]) -
         if one["failed"]:
             found.append(
                 f"{lang}: {one['failed']:,} of {one['asked']:,} passages failed; dropped/verdicts-* says why for each"
+            )
+    for lang, told in funnels.items():
+        if told["in"] and not told["kept"]:
+            worst = max(told["steps"], key=lambda step: int(step["lost"]))
+            found.append(
+                f"{lang}: the funnel lost every one of {told['in']:,} rows, {worst['lost']:,} at the step {worst['name']}; "
+                f"see dsbuild funnel, and loosen it with --set funnel.{worst['name']}.…, or leave it out: --set funnel.{worst['name']}=false"
             )
     for lang, funnel in generating.funnels.items():
         found += [

@@ -29,6 +29,8 @@ _KINDS = (
     "retrievers",
     "rules",
     "views",
+    "styles",
+    "models",
     "methods",
     "labelled",
     "recipes",

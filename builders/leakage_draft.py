@@ -22,7 +22,7 @@ from dsbuild.graph import Input, Node, Progress
 from dsbuild.stage import digest
 from dsbuild.tables import SCHEMAS
 
-_INTERNAL = ("split", "fate")
+_INTERNAL = ("split", "fate", "lost_at")
 
 Accounting = dict[str, dict[str, dict[str, Any]]]
 
@@ -113,7 +113,7 @@ def _parts(draft: Draft, table: OpenTable, counted: Accounting) -> Iterator[rele
             )  # fmt: skip
         if row.get("dropped"):
             lost = Rows(paths, _mask(table, lang, False))
-            yield release.Part("dropped", config, _schema(found, table, ("fate",)), row["dropped"], lost)
+            yield release.Part("dropped", config, _schema(found, table, ("fate", "lost_at")), row["dropped"], lost)
 
 
 def _schema(found: pa.Schema, table: OpenTable, extra: tuple[str, ...] = ()) -> pa.Schema:
@@ -143,6 +143,8 @@ def accounting(draft: Draft) -> Accounting:
         if orphaned:
             counts[table.lang]["dropped", table.table] += orphaned
         reasons, repaired = _reasons(draft, table)
+        if table.lang:
+            counts[table.lang].total()  # a table without rows is counted too
         for lang in sorted(counts):
             rows_of = counts[lang]
             kept = {split: number for (fate, split), number in sorted(rows_of.items()) if fate == "kept"}
