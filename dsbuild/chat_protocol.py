@@ -49,7 +49,7 @@ def body_of(call: Call, model: str, manner: Manner, form: Format, *, stream: boo
         "temperature": sampling.temperature, "top_p": sampling.top_p, manner.limit: sampling.max_tokens,
     }  # fmt: skip
     if manner.seed:
-        body["seed"] = call.seed % 2**63
+        body["seed"] = call.seed % 2**31  # some servers take no more bits
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if call.logprobs and manner.logprobs:

@@ -60,9 +60,10 @@ class ChatServer:
     extra: more fields of every request, such as {chat_template_kwargs: {enable_thinking: false}}; revision: of the model, where it is known;
     license: of the model. The key comes from the environment variable `api_key_env` only.
 
-    Before the first question a greeting finds out what the server accepts (`Manner`); before the first question with a schema, another one
-    finds out how it may be told (`FORMATS`). So a refusal is everybody's (`EngineError`) or of one text (problem "rejected"), and never
-    both. Likelihood is scored over plain text (`as_text`), because chat templates cannot be asked for over this protocol.
+    Before the first question a greeting finds out what the server accepts (`Manner`), and again before the first that is drawn otherwise;
+    before the first question with a schema, another one finds out how it may be told (`FORMATS`). So a refusal is everybody's (`EngineError`)
+    or of one text (problem "rejected"), and never both. Likelihood is scored over plain text (`as_text`), because chat templates cannot be
+    asked for over this protocol.
     """
 
     name: ClassVar[str] = "openai"
@@ -93,6 +94,7 @@ class ChatServer:
         self._revision, self._license, self._setting = revision, license, setting
         self._found = threading.Lock()
         self._manner: Manner | None = None
+        self._greeted: set[Sampling] = set()
         self._formats: dict[str, Format] = {}
         self._scoring: str | None = None
         self._closed = threading.Event()
@@ -117,8 +119,8 @@ class ChatServer:
         """Greet the server; what it can do is in `abilities` afterwards."""
         connection = Connection(self._peer)
         try:
-            manner = self._how(connection)
-            greeting = Call(_GREETING, Sampling(max_tokens=48), logprobs=True)
+            greeting = Call(_GREETING, Sampling(1.0, max_tokens=48), logprobs=True)
+            manner = self._how(connection, greeting.sampling)
             said = self._try(connection, greeting, manner, "")
             obeyed = False
             for form in FORMATS[:-1]:
@@ -175,23 +177,23 @@ class ChatServer:
     def _ask(self, connection: Connection, call: Call) -> Said:
         if call.continuation is not None:
             return self._score(connection, call, call.continuation)
-        manner = self._how(connection)
-        form = self._form(connection, manner, call.schema) if call.schema is not None else ""
+        manner = self._how(connection, call.sampling)
+        form = self._form(connection, manner, call) if call.schema is not None else ""
         said = self._try(connection, call, manner, form)
         return said if isinstance(said, Said) else _lost(said)
 
-    def _how(self, connection: Connection) -> Manner:
-        """What the server wants to be spared; `EngineError` if it refuses even a greeting."""
+    def _how(self, connection: Connection, sampling: Sampling) -> Manner:
+        """What the server wants to be spared; `EngineError` if it refuses a greeting, also one that is drawn like this."""
+        drawn = replace(sampling, max_tokens=16)
         with self._found:
-            if self._manner is None:
-                greeting = Call(_GREETING, Sampling(max_tokens=16), logprobs=True)
+            if self._manner is None or drawn not in self._greeted:
+                greeting = Call(_GREETING, drawn, logprobs=True)
                 refused: list[_Failure] = []
-                for manner in MANNERS:
-                    if not manner.usage and not self._stream and manner == Manner(usage=False):
-                        continue
+                for manner in MANNERS if self._manner is None else (self._manner,):
                     said = self._try(connection, greeting, manner, "")
                     if isinstance(said, Said):
                         self._manner = manner
+                        self._greeted.add(drawn)
                         break
                     self._refused(said)
                     refused.append(said)
@@ -199,12 +201,12 @@ class ChatServer:
                     raise EngineError(f"{self._peer.base_url}: {refused[0].detail}")
             return self._manner
 
-    def _form(self, connection: Connection, manner: Manner, schema: Mapping[str, Any]) -> Format:
-        """How this schema may be told to the server."""
-        key = json.dumps(schema, sort_keys=True)
+    def _form(self, connection: Connection, manner: Manner, call: Call) -> Format:
+        """How the schema of a call may be told to the server."""
+        key = json.dumps(call.schema, sort_keys=True)
         with self._found:
             if key not in self._formats:
-                call = Call(_GREETING, Sampling(max_tokens=16), schema=schema)
+                call = replace(call, messages=_GREETING, sampling=replace(call.sampling, max_tokens=16))
                 for form in FORMATS:
                     said = self._try(connection, call, manner, form) if form else Said()
                     if isinstance(said, Said):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -226,6 +230,31 @@ def test_a_server_that_stays_away_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert len(ask(model, tmp_path, *map(str, range(19)))) == 19
     with pytest.raises(EngineError, match="20 questions in a row got no answer"):
         ask(model, tmp_path, *map(str, range(30)))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from dsbuild.answers import AnswerStore
+from dsbuild.budget import Budget
+from dsbuild.llm import ask_all
+from tests.test_ask_all import Scripted, calls, upper
+model = Scripted(upper)
+with AnswerStore(Path(sys.argv[1]), model.fingerprint()) as store:
+    said = [one.text for one in ask_all(model, calls(*map(str, range(60))), store, Budget())]
+print(len(model.asked), *said)
+"""
+
+
+@pytest.mark.parametrize(("point", "kept"), [("before-answer", 24), ("after-answer", 25)])
+def test_a_killed_run_asks_for_nothing_that_was_kept(tmp_path: Path, point: str, kept: int) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run(command, env={**environment, "DSBUILD_FAILPOINT": f"{point}:25"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    n_asked, *said = again.stdout.split()
+    assert (int(n_asked), said) == (60 - kept, [str(number) for number in range(60)])
 
 
 def test_names_and_options() -> None:

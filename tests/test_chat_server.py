@@ -64,6 +64,8 @@ class Server:
                     return self.send(400, {"error": f"{refused} is not known here"})
                 if self.path.endswith("/completions") and "prompt" in body:
                     return self.score(body)
+                if "cold" in outer.refused and body["temperature"] < 1:
+                    return self.send(400, {"error": "temperature does not go below 1"})
                 if "system" in outer.refused and body["messages"][0]["role"] == "system":
                     return self.send(400, {"error": "the chat template knows no system message"})
                 kind = body.get("response_format", {}).get("type")
@@ -211,7 +213,7 @@ def test_a_request_says_what_the_call_says_and_nothing_of_its_place() -> None:
     with Server() as server:
         said = ask(
             model(server, extra={"top_k": 5}),
-            call("a", sampling=Sampling(0.5, 0.9, 77, ("x",)), seed=2**63 + 3, schema=SCHEMA, logprobs=True),
+            call("a", sampling=Sampling(0.5, 0.9, 77, ("x",)), seed=2**62 + 3, schema=SCHEMA, logprobs=True),
         )
     assert said == [Said('{"said": "A"}', n_asked=9, n_said=3, logprob=-0.5)]
     assert server.bodies[-1] == {
@@ -377,9 +379,18 @@ def test_schemas_are_told_as_the_server_wants(known: set, obeyed: set, sent: str
         said = ask(chat, *(call(f"text {number}", schema=SCHEMA) for number in range(9)))
         assert [json.loads(one.text)["said"] if able else one.text for one in said] == [f"TEXT {n}" for n in range(9)]
         kinds = [body.get("response_format", {}).get("type") for body in server.bodies[n_asked:]]
-        probes = {"json_schema": 1, "json_object": 2, None: 2}[sent]
+        probes = {"json_schema": 2, "json_object": 3, None: 3}[sent]  # a colder greeting, and one for each form
         assert kinds[probes:] == [sent] * 9
         assert all(body.get("response_format", {}).get("schema", SCHEMA) == SCHEMA for body in server.bodies[-9:])
+
+
+def test_what_no_answer_can_be_drawn_with_is_everybodys() -> None:
+    with Server() as server:
+        server.refused = {"cold"}
+        chat = model(server)
+        assert ask(chat, call("text", sampling=Sampling(1.0)))[0].text == "TEXT"
+        with pytest.raises(EngineError, match="temperature does not go below 1"):
+            ask(chat, call("text"))
 
 
 def test_a_busy_server_is_not_one_that_knows_no_schema() -> None:
