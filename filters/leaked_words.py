@@ -10,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import regex
 
 from dsbuild.filters.funnel_rules import lists_digest
@@ -39,28 +41,46 @@ class LeakedWords:
 
     def score(self, texts: pa.Array, langs: Sequence[str]) -> dict[str, pa.Array]:
         """The columns of `COLUMNS`, each as long as `texts`."""
-        counts: list[int | None] = []
-        phrases: list[str | None] = []
-        for text, lang in zip(texts.to_pylist(), langs, strict=True):
-            pattern = patterns().get(lang.partition("-")[0])
-            if pattern is None:
-                counts.append(None)
-                phrases.append(None)
-                continue
-            found = [one.group().strip() for one in pattern.finditer(unicodedata.normalize("NFC", text))]
-            counts.append(len(found))
-            phrases.append(found[0] if found else None)
-        return {"leaked_words": pa.array(counts, pa.int32()), "leaked_phrase": pa.array(phrases, pa.string())}
+        spoken = np.array([lang.partition("-")[0] for lang in langs], object)
+        counts = np.zeros(len(texts), np.int32)
+        phrases: list[str | None] = [None] * len(texts)
+        texts = pc.utf8_normalize(texts, "NFC")
+        for lang, words in leaked().items():
+            places = np.flatnonzero(spoken == lang)
+            maybe = pc.match_substring_regex(texts.take(pa.array(places)), words.rough, ignore_case=True)
+            for place in places[np.asarray(maybe.to_numpy(zero_copy_only=False), np.bool_)].tolist():
+                found = [one.group().strip() for one in words.exact.finditer(texts[place].as_py())]
+                counts[place], phrases[place] = len(found), found[0] if found else None
+        unknown = ~np.isin(spoken, list(leaked()))
+        return {"leaked_words": pa.array(counts, mask=unknown), "leaked_phrase": pa.array(phrases, pa.string())}
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """The phrases of a language as two expressions: rough finds more than they are and is fast (RE2), exact finds them."""
+
+    rough: str
+    exact: regex.Pattern[str]
 
 
 @lru_cache(maxsize=1)
-def patterns() -> dict[str, regex.Pattern[str]]:
-    """The phrases of each language as one expression."""
-    parts: dict[str, list[str]] = defaultdict(list)
+def leaked() -> dict[str, Phrases]:
+    """The phrases of each language."""
+    exact: dict[str, list[str]] = defaultdict(list)
+    rough: dict[str, list[str]] = defaultdict(list)
     for lang, kind, listed in listed_words(_FILE):
         for phrase in listed.split("|"):
-            parts[lang].append(as_pattern(phrase.strip(), lang, label=kind == "label"))
-    return {lang: regex.compile("|".join(found), regex.IGNORECASE) for lang, found in parts.items()}
+            exact[lang].append(as_pattern(phrase.strip(), lang, label=kind == "label"))
+            body = r"\s+".join(map(_plain, phrase.strip().removesuffix("*").split()))
+            rough[lang].append(rf"^\s*{body}\s*[:：]" if kind == "label" else body)
+    return {
+        lang: Phrases("|".join(rough[lang]), regex.compile("|".join(exact[lang]), regex.IGNORECASE)) for lang in exact
+    }
+
+
+def _plain(word: str) -> str:
+    """A word as an expression of RE2."""
+    return "".join(letter if letter.isalnum() or ord(letter) > 127 else f"\\{letter}" for letter in word)
 
 
 def listed_words(path: Path) -> Iterator[tuple[str, str, str]]:
