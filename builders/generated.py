@@ -67,11 +67,11 @@ class GeneratorSection(Section):
 
 
 class StyleSection(Section):
-    """A style by name; every other key is an option of it."""
+    """A style by name ("": the usual one of the task); every other key is an option of it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str
+    name: str = ""
 
 
 class BudgetSection(Section):
@@ -114,7 +114,7 @@ class GenerateRecipe(Section):
     name: str | None = None
     task: TaskName
     source: SourceSection | None = None
-    style: StyleSection = StyleSection(name="")
+    style: StyleSection = StyleSection()
     langs: tuple[str, ...] = ()
     generator: GeneratorSection | None = None
     generators: tuple[GeneratorSection, ...] = ()
