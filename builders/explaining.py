@@ -40,8 +40,8 @@ def explain(folder: Path, row_id: str, lang: str | None = None) -> dict[str, Any
 
     Per row: fate, split, `row` as the release has it, `source` (the row that it was translated from), `segments`, `spans` (of a projected row
     each span of its source, where it went, and why not), `stages` in order, each with
-    input, output, scores, verdicts and model where the release knows them, `verdicts`, `evidence` of contamination, `judgements`, and
-    `absorbed`, the duplicates that it stands for.
+    input, output, scores, verdicts and model where the release knows them, `verdicts`, `evidence` of contamination, `judgements`,
+    `absorbed`, the duplicates that it stands for, and `parent`, the passage that a generated row was made from.
     """
     manifest = release.read_manifest(folder)
     known = {*manifest["languages"], *(one["lang"] for one in manifest["configs"].values()), *manifest["accounting"]}
@@ -143,8 +143,17 @@ class _Story:
             "verdicts": [one for one in mine if not self._translated or one["lang"] == self.lang],
             "evidence": _find(_files(self.folder, self.manifest, f"evidence/{self.table}-"), "id", row_id),
             "judgements": self._judgements(row_id, said),
-            "absorbed": [one["id"] for one in absorbed if one["rule"].endswith("_duplicate")],
+            "absorbed": [one["id"] for one in absorbed if one["rule"].endswith("_duplicate")], "parent": self._parent(),
         }  # fmt: skip
+
+    def _parent(self) -> Row | None:
+        """The passage that a generated row was made from, in whatever language the release has it."""
+        parent = self.row.get("parent_id")
+        for config, one in sorted(self.manifest["configs"].items() if parent else ()):
+            place = (self.folder, self.manifest, one["lang"], one["table"], "doc_id", str(parent))
+            if one["table"] in ("corpus", "documents") and (found := _kept(*place)):
+                return {"config": config, **found[0][0]}
+        return None
 
     def _of_row(self, one: Mapping[str, Any], row_id: str) -> bool:
         if self.table == "labelled" and one["table"] in _INSIDE:

@@ -23,6 +23,8 @@ def print_explain(found: Mapping[str, Any]) -> None:
             lines += [
                 f"source {name}: {entry['source'][name]}" for name in ("title", "text") if entry["source"].get(name)
             ]
+        if parent := entry["parent"]:
+            lines.append(f"made from {parent['config']} {parent['doc_id']}: {parent['text']}")
         for stage in entry["stages"]:
             lines += _stage(stage, entry["segments"])
         lines += _ending(entry)
