@@ -27,14 +27,15 @@ import pyarrow.compute as pc
 from near_memory import peak
 
 from dsbuild import executors, parquet, run
-from dsbuild.builders.funnel import FunnelSection, funnel_nodes, plan_funnel
+from dsbuild.builders.funnel import funnel_nodes
+from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
 from dsbuild.builders.generation import GENERATED
 from dsbuild.graph import Input, Node
 from dsbuild.stage import UNIT_ROWS, Result, Shard, Workspace
 from dsbuild.store import Store
 from dsbuild.tables import CORPUS
 
-GOAL_RATIO = 3.0
+GOAL_RATIO = 1.5
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "retrieval"
 _STARTS = 3  # words of a real query that a made one begins with
 _FAULTS = ("short", "leaked", "pronoun", "copied", "foreign", "elsewhere", "again")

@@ -1,6 +1,6 @@
-"""The funnel that generated queries pass: its section in a recipe, and the nodes of each language.
+"""The nodes that generated queries pass, cheap to dear, in each language.
 
-Two calls, once a build and once a language:
+Two calls, one for a build (`funnel_plan`) and one for each language:
 
     plan = plan_funnel(recipe.funnel, seed=recipe.seed, digests=store / "digests")     # checks every name, option and file
     part = funnel_nodes(plan, "hi", Input("ask.hi"), passages=corpus, passages_lang="en")
@@ -13,28 +13,26 @@ steps ran, and why others did not. A row that is a duplicate names the query tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, model_validator
-
-from dsbuild.builders.duplicates import near_of
+from dsbuild.builders.funnel_judge import JudgeSample, open_judge, prompt, read_gold
+from dsbuild.builders.funnel_plan import DEPTH, JUDGED, RIVALS_SEEN, SHARE, FunnelPlan
 from dsbuild.builders.funnel_ranks import RIVALS, RankSources
 from dsbuild.builders.funnel_rerank import RerankSources
-from dsbuild.builders.rerank import RerankSection, fingerprint
-from dsbuild.builders.retriever import names_in, open_retrievers, split_spec
-from dsbuild.errors import RecipeError
+from dsbuild.builders.rerank import fingerprint
+from dsbuild.builders.retriever import names_in, open_retrievers
 from dsbuild.filters.contamination import FindContamination
 from dsbuild.filters.copied_span import CopiedSpan
 from dsbuild.filters.cutoff import Cutoff
 from dsbuild.filters.decide_funnel import DecideFunnel, Finish
 from dsbuild.filters.exact_duplicates import FindExact
-from dsbuild.filters.funnel_rules import split, step, steps
+from dsbuild.filters.funnel_rules import step
 from dsbuild.filters.identify import IdentifyRows
 from dsbuild.filters.leaked_words import LeakedWords
 from dsbuild.filters.lengths import Lengths
-from dsbuild.filters.near_duplicates import FindNear, Near
+from dsbuild.filters.near_duplicates import FindNear
 from dsbuild.filters.ngram_index import DEFAULT_N
 from dsbuild.filters.query_form import QueryForm
 from dsbuild.filters.score_rows import ScoreRows
@@ -43,66 +41,11 @@ from dsbuild.filters.shuffled import SHUFFLED, Shuffled
 from dsbuild.filters.sign_rows import SignRows
 from dsbuild.filters.stands_alone import StandsAlone
 from dsbuild.graph import Input, Node
-from dsbuild.recipe import Section
 
-# What may be set of a step besides its thresholds.
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "language": ("model",),
-    "contamination": ("against", "n"),
-    "duplicates": ("jaccard", "recall", "unit", "n"),
-    "round_trip": ("retriever", "depth", "options"),
-    "reranker": ("model", "revision", "file", "rivals", "batch", "max_length", "device"),
-    "likelihood": ("top_k",),
-    "top_share": ("share", "by"),
-    "judge": ("n", "generator", "gold"),
-}
 # Steps that are decided on in one go, from scores that every row has.
 _TEXT = ("form", "language", "copied", "leaked", "alone", "contamination")
 # Retrievers that find passages of another language than the query's.
 _CROSSING = ("dense", "run")
-_DEPTH = 100
-_RIVALS = 10
-_SHARE = 0.3
-
-
-class FunnelSection(Section):
-    """The funnel. stages: those that run, instead of the usual ones; every other key is a step: false, true, or its settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    stages: tuple[str, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, values: Any) -> Any:
-        for key, value in values.items() if isinstance(values, Mapping) else ():
-            if key == "stages":
-                continue
-            step(key)
-            if not isinstance(value, bool | Mapping):
-                raise RecipeError(f"funnel.{key}={value!r}: true, false, or settings such as funnel.round_trip.k=3")
-        return values
-
-
-@dataclass(frozen=True)
-class FunnelPlan:
-    """A funnel whose settings are sound.
-
-    names: the steps that run, in order; options, said: by step, its options, and its thresholds as the recipe has them; shared: nodes for all
-    languages; items: the evaluation sets that rows are compared with.
-    """
-
-    names: tuple[str, ...]
-    options: Mapping[str, Mapping[str, Any]]
-    said: Mapping[str, Mapping[str, Any]]
-    seed: int
-    shared: tuple[Node, ...] = ()
-    items: Input | None = None
-    near: Near = field(default_factory=Near)
-
-    def option(self, name: str, key: str, default: Any) -> Any:
-        """An option of a step."""
-        return self.options.get(name, {}).get(key, default)
 
 
 @dataclass(frozen=True)
@@ -117,82 +60,13 @@ class StepState:
 
 @dataclass(frozen=True)
 class Funnelled:
-    """The funnel of one language: its nodes, where the rows are that came out of it, and its steps."""
+    """The funnel of one language: its nodes, where the rows are that came out of it, its steps, and what a judge said of a sample."""
 
     lang: str
     nodes: tuple[Node, ...]
     rows: Input
     states: tuple[StepState, ...]
-
-
-def plan_funnel(section: FunnelSection, *, seed: int = 0, digests: Path | None = None) -> FunnelPlan:
-    """Check a funnel before work starts: steps, thresholds, retrievers, models, evaluation sets.
-
-    A step runs if it usually does, if `stages` names it or if the recipe sets something of it. `RecipeError` or `UnknownName` otherwise.
-    """
-    given = dict(section.model_extra or {})
-    options: dict[str, dict[str, Any]] = {}
-    said: dict[str, dict[str, Any]] = {}
-    for name in given:
-        settings = given[name] if isinstance(given[name], Mapping) else {}
-        options[name], said[name] = split(name, settings, OPTIONS.get(name, ()))
-    for name in section.stages or ():
-        step(name)
-    if section.stages is not None:
-        if unused := [name for name in given if name not in section.stages and given[name] is not False]:
-            raise RecipeError(f"funnel.{unused[0]}: set, but not among funnel.stages={list(section.stages)}")
-        chosen = [name for name in steps() if name in section.stages and given.get(name) is not False]
-    else:
-        chosen = [name for name, one in steps().items() if given.get(name, one.usual) is not False]
-    plan = FunnelPlan(tuple(chosen), options, said, seed)
-    _check(plan)
-    shared: tuple[Node, ...] = ()
-    items = None
-    if "contamination" in chosen:
-        from dsbuild.builders.contaminated import ContaminationSection, item_nodes
-
-        reading, items = item_nodes(
-            _listed(plan.option("contamination", "against", ())),
-            ContaminationSection().tables,
-            plan.option("contamination", "n", DEFAULT_N),
-            digests,
-        )
-        shared = tuple(reading)
-    near = near_of(options.get("duplicates", {})) if "duplicates" in chosen else Near()
-    return FunnelPlan(tuple(chosen), options, said, seed, shared, items, near)
-
-
-def _check(plan: FunnelPlan) -> None:
-    if "contamination" in plan.names and not _listed(plan.option("contamination", "against", ())):
-        raise RecipeError("funnel.contamination: name evaluation sets: --set funnel.contamination.against=[beir:DIR]")
-    if "round_trip" in plan.names:
-        depth = plan.option("round_trip", "depth", _DEPTH)
-        if not isinstance(depth, int) or isinstance(depth, bool) or depth < 1:
-            raise RecipeError(f"funnel.round_trip.depth={depth!r}: a whole number, at least 1")
-        k = plan.said.get("round_trip", {}).get("k")
-        if k is not None and not 1 <= k <= depth:
-            raise RecipeError(f"funnel.round_trip.k={k:g}: between 1 and funnel.round_trip.depth={depth}")
-        if len(split_spec(_retriever(plan))) > 1:
-            raise RecipeError(f"funnel.round_trip.retriever={_retriever(plan)}: one retriever; several are rrf:A+B")
-        open_retrievers(_retriever(plan), plan.option("round_trip", "options", {}))[0].close()
-    if "reranker" in plan.names:
-        if not {"bm25", "round_trip"} & set(plan.names):
-            raise RecipeError("funnel.reranker: candidates come from the step round_trip or bm25; let one of them run")
-        fingerprint(_reranker(plan))
-    if "likelihood" in plan.names:
-        top = plan.option("likelihood", "top_k", None)
-        if not isinstance(top, int) or isinstance(top, bool) or top < 1:
-            raise RecipeError("funnel.likelihood: how many stay? --set funnel.likelihood.top_k=10000")
-    if "top_share" in plan.names:
-        share = plan.option("top_share", "share", _SHARE)
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise RecipeError(f"funnel.top_share.share={share!r}: a number above 0, at most 1")
-        if _share_by(plan) == "reranker_score" and "reranker" not in plan.names:
-            raise RecipeError(
-                "funnel.top_share: by which score? Let the reranker run, or --set funnel.top_share.by=logprob"
-            )
-    if plan.option("language", "model", "") and "language" not in plan.names:
-        raise RecipeError("funnel.language.model: the step language does not run")
+    judged: Input | None = None
 
 
 def funnel_nodes(
@@ -212,7 +86,9 @@ def funnel_nodes(
     laying.cutoffs()
     finish = Finish((SHUFFLED, RIVALS))
     laying.add("", finish)
-    return Funnelled(lang, tuple(laying.nodes), laying.rows, tuple(laying.states[name] for name in plan.names))
+    judged = laying.judge()
+    states = tuple(laying.states[name] for name in plan.names)
+    return Funnelled(lang, tuple(laying.nodes), laying.rows, states, judged)
 
 
 class _Laying:
@@ -311,7 +187,7 @@ class _Laying:
     def ranks(self) -> None:
         """BM25 for the flag, the retriever of the round trip; one search where they are the same."""
         plan = self.plan
-        spec, options = _retriever(plan), plan.option("round_trip", "options", {})
+        spec, options = plan.retriever, plan.option("round_trip", "options", {})
         names = set(names_in(spec))
         if self.lang != self.passages_lang:
             why = f"queries in {self.lang}, passages in {self.passages_lang}"
@@ -322,7 +198,7 @@ class _Laying:
                 self.not_run(
                     "round_trip", f"{why}: {spec} cannot search across languages; name dense:MODEL or run:FILE"
                 )
-        rivals = plan.option("reranker", "rivals", _RIVALS) if self.runs("reranker") else 0
+        rivals = plan.option("reranker", "rivals", RIVALS_SEEN) if self.runs("reranker") else 0
         found = [name for name in ("bm25", "round_trip") if self.runs(name)]
         if found == ["bm25", "round_trip"] and spec == "bm25" and not options:
             self._search(found, spec, options, rivals)
@@ -338,7 +214,7 @@ class _Laying:
         """One search for one or both of the steps."""
         assert self.passages
         (made,) = open_retrievers(spec, options)
-        depth = self.plan.option("round_trip", "depth", _DEPTH)
+        depth = self.plan.option("round_trip", "depth", DEPTH)
         columns = tuple(f"{name}_rank" for name in names)
         easy = "bm25_easy_share" if "bm25" in names else ""
         stage = RankSources(columns, self.lang, max(depth, rivals + 1), easy, rivals, spec, options)
@@ -357,7 +233,7 @@ class _Laying:
             self.not_run("reranker", "no first stage ran whose candidates it could score")
             return
         assert self.passages
-        section = _reranker(self.plan)
+        section = self.plan.reranker
         stage = RerankSources(self.lang, section.model_dump())
         self.add("reranker", stage, {"passages": self.passages}, whole=True, model=fingerprint(section))
         self.states["reranker"] = StepState("reranker", True, by=Path(section.model or section.file).name)
@@ -370,7 +246,7 @@ class _Laying:
             top = plan.option("likelihood", "top_k", 0)
             self._cut("likelihood", Cutoff("likelihood", "logprob", top=top, source=f"InPars: best {top:,}"))
         if self.runs("top_share"):
-            by, share = _share_by(plan), float(plan.option("top_share", "share", _SHARE))
+            by, share = plan.share_column, float(plan.option("top_share", "share", SHARE))
             if by == "reranker_score" and not self.runs("reranker"):
                 self.not_run("top_share", "its score is the reranker's, which did not run")
                 return
@@ -382,19 +258,22 @@ class _Laying:
         self.nodes.append(node)
         self.decide(name, (name,), Input(node.name, how="all"))
 
-
-def _listed(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _retriever(plan: FunnelPlan) -> str:
-    return str(plan.option("round_trip", "retriever", "bm25"))
-
-
-def _share_by(plan: FunnelPlan) -> str:
-    return str(plan.option("top_share", "by", "reranker_score"))
-
-
-def _reranker(plan: FunnelPlan) -> RerankSection:
-    said = {key: value for key, value in plan.options.get("reranker", {}).items() if key != "rivals"}
-    return RerankSection(**said)
+    def judge(self) -> Input | None:
+        """A sample of what came out, by a language model; the rows stay where they are."""
+        if not self.runs("judge"):
+            return None
+        assert self.passages
+        plan = self.plan
+        generator = plan.option("judge", "generator", {})
+        model = open_judge(generator)
+        gold = plan.option("judge", "gold", "")
+        stage = JudgeSample(
+            self.lang, plan.option("judge", "n", JUDGED), plan.seed, generator, read_gold(Path(gold).expanduser()) if gold else {}
+        )  # fmt: skip
+        inputs = {"rows": Input(self.rows.node, self.rows.output, "all"), "passages": self.passages}
+        node = Node(
+            f"funnel.judge.{self.lang}", stage, inputs, {"judge": model.fingerprint(), "prompt": prompt().digest}
+        )
+        self.nodes.append(node)
+        self.states["judge"] = StepState("judge", True, by=str(generator.get("model", generator["name"])))
+        return Input(node.name)

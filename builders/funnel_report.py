@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import xxhash
 
 from dsbuild import parquet, release
-from dsbuild.builders.funnel import Funnelled, FunnelPlan
+from dsbuild.builders.funnel import Funnelled
+from dsbuild.builders.funnel_plan import FunnelPlan
 from dsbuild.builders.opened import IDS
 from dsbuild.errors import ReleaseError, UnknownName
 from dsbuild.filters.decide_funnel import LOST_AT, STAGE
@@ -56,7 +57,9 @@ def funnel_facts(
                 if record.verdicts.rows:
                     yield parquet.read(progress.store.path(record.key, record.verdicts.file), _VERDICTS)
 
-    return _told(part.lang, table, steps, rows, verdicts, samples, real)
+    told = _told(part.lang, table, steps, rows, verdicts, samples, real)
+    told["judged"] = progress.done[part.judged.node][0].facts if part.judged else None
+    return told
 
 
 def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[dict[str, Any]]:
@@ -138,7 +141,7 @@ def facts_of_release(
             {**{key: one[key] for key in kept}, "rules": [{k: v for k, v in rule.items() if k not in _COUNTED} for rule in one["rules"]]}
             for one in told["steps"]
         ]  # fmt: skip
-        found[lang] = _told(lang, table, steps, rows, verdicts, samples, shapes)
+        found[lang] = {**_told(lang, table, steps, rows, verdicts, samples, shapes), "judged": told["judged"]}
     return found
 
 

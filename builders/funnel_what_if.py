@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import release
-from dsbuild.builders.funnel import OPTIONS
+from dsbuild.builders.funnel_plan import OPTIONS
 from dsbuild.builders.inspection import Decided
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.decide import Rule, decide

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, field_validator
 from dsbuild import executors, languages, release, run
 from dsbuild.builders import TASKS, licensing
 from dsbuild.builders.ask_model import AskModel, Bounds, ModelChoice
-from dsbuild.builders.funnel import Funnelled, FunnelPlan, FunnelSection, funnel_nodes, plan_funnel
+from dsbuild.builders.funnel import Funnelled, funnel_nodes
+from dsbuild.builders.funnel_plan import FunnelPlan, FunnelSection, plan_funnel
 from dsbuild.builders.generated_tables import JudgeGenerated, JudgeTriplets, PairRows, QueryRows, TripletTables
 from dsbuild.builders.generation import Task, open_task
 from dsbuild.builders.mined import table_of, whole

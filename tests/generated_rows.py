@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import executors, parquet, release, run
-from dsbuild.builders.funnel import Funnelled, FunnelSection, funnel_nodes, plan_funnel
+from dsbuild.builders.funnel import Funnelled, funnel_nodes
+from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
 from dsbuild.builders.funnel_report import funnel_facts
 from dsbuild.builders.funnel_sections import funnel_sections
 from dsbuild.builders.generation import GENERATED
