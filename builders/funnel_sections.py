@@ -20,6 +20,8 @@ def funnel_sections(languages: Mapping[str, Mapping[str, Any]]) -> list[dict[str
     found = []
     for lang, told in languages.items():
         found += [_counts(language_name(lang), told), _samples(language_name(lang), told)]
+        if told.get("judged"):
+            found.append(_judged(language_name(lang), told["judged"]))
     found += [_lengths(languages), _kinds(languages)]
     if any(told["distance"] for told in languages.values()):
         found.append(_distances(languages))
@@ -93,6 +95,35 @@ def reason(sample: Mapping[str, Any]) -> str:
     if sample.get("value") is None or sample.get("threshold") is None:
         return ""
     return f"{sample['value']:.4g} {sample['op']} {sample['threshold']:.4g}"
+
+
+def _judged(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    shares = {"kept rows that it calls good": told["good_of_kept"], "lost rows that it calls bad": told["bad_of_lost"]}
+    if gold := told.get("gold"):
+        shares |= {"agrees with people": gold["judge"], "the funnel agrees with people": gold["funnel"]}
+    rows = [[what, one["n"], *(_percent(one[key]) for key in ("share", "low", "high"))] for what, one in shares.items()]
+    bars = [
+        {
+            "label": what,
+            **{key: _percent(one[name]) for key, name in (("value", "share"), ("low", "low"), ("high", "high"))},
+        }
+        for what, one in shares.items()
+        if one["n"]
+    ]
+    kappa = "no kappa" if told["kappa"] is None else f"kappa {told['kappa']:.2f}"
+    reasons = ", ".join(f"{why.replace('_', ' ')} {number:,}" for why, number in told["reasons"].items()) or "none"
+    text = (
+        f"A language model judged {told['asked']:,} rows, as many lost as kept ones; {told['without_verdict']:,} of its answers were no verdict. "
+        f"With the funnel's decisions: {kappa}. Reasons against rows: {reasons}. Lines are 95 % Wilson intervals. Nothing was lost by it."
+    )
+    return {
+        "title": f"{name}: a judge's view of the funnel", "text": text, "table": {"columns": ["what", "rows", "%", "from", "to"], "rows": rows},
+        "chart": {"kind": "bars", "unit": "%", "bars": bars} if bars else None,
+    }  # fmt: skip
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
 
 
 def _lengths(languages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from dsbuild import parquet, release
+from dsbuild.builders.funnel_judge import JUDGED_QUERIES
 from dsbuild.builders.funnel_report import funnel_facts
 from dsbuild.builders.funnel_sections import funnel_sections
 from dsbuild.builders.generated import PAIRS, Generating
@@ -76,6 +77,10 @@ def _parts(generating: Generating, progress: Progress) -> Iterator[release.Part]
         for lang in generating.asks:
             rows = Rows([shard.path for shard in progress.shards(Input(f"triplets.{lang}", "negatives"))])
             yield from parts_of(rows, lang, "negatives", NEGATIVES)
+    for lang, funnel in generating.funnels.items():
+        if funnel.judged:
+            judged = Rows([shard.path for shard in progress.shards(funnel.judged)])
+            yield release.Part("judged", lang, JUDGED_QUERIES, sum(one.num_rows for one in judged), judged)
 
 
 def _asked(generating: Generating, lang: str, progress: Progress) -> dict[str, Any]:
@@ -125,10 +130,6 @@ def _notes(
             found.append(
                 f"{lang}: the budget was reached with {missing:,} of {one['items']:,} questions not asked; "
                 "run again with a larger one: what was answered is not asked again"
-            )
-        if lost := one["problems"].get("unreachable"):
-            found.append(
-                f"{lang}: {lost:,} questions got no answer after all retries; the same command with another --store asks them again"
             )
         if one["failed"]:
             found.append(
