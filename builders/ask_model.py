@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget, Spent
 from dsbuild.builders.generation import GENERATED, Item, Task, drawn, generated_id, open_task
+from dsbuild.errors import EngineError
 from dsbuild.language_model import Call, LanguageModel, Sampling
 from dsbuild.llm import ask_all, open_model
 from dsbuild.stage import Counts, Result, Shard, Workspace, digest, verdict
@@ -71,7 +72,8 @@ class AskModel:
     task: "queries/swim-ir"; options: of the style; table: whose rows are asked about, for verdicts; sampling: what the recipe says of it
     beside the style's own. The answers are recorded once and replayed (`AnswerStore`): whatever the model would say another time, a
     finished unit and a resumed one hold the same rows. A row is kept if an answer gave at least one row, dropped if the model
-    says that there is nothing, failed if every item of it failed.
+    says that there is nothing, failed if every item of it failed. unreachable: what becomes of questions without an answer after all retries:
+    "stop" raises `EngineError` when all others are answered, so that the next run asks those alone; "fail" takes them as failed.
     """
 
     task: str
@@ -82,6 +84,7 @@ class AskModel:
     table: str = "corpus"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     bounds: Bounds = Bounds()
+    unreachable: Literal["stop", "fail"] = "stop"
 
     name: ClassVar[str] = "ask"
     version: ClassVar[int] = 1
@@ -109,7 +112,7 @@ class AskModel:
         schema = pa.schema([*GENERATED, *self._task.columns])
         tally = _Tally(self._task.name, self.table, self.lang)
         held: list[dict[str, Any]] = []
-        asked: list[Item] = []  # drawn by the asking thread, taken in order
+        asked: deque[Item] = deque()  # drawn by the asking thread, taken in order
 
         def calls() -> Iterator[Call]:
             for item in self._items(rows):
@@ -119,7 +122,7 @@ class AskModel:
         made = False
         with AnswerStore(work.store, fingerprint) as answers:
             for said in ask_all(model, calls(), answers, budget):
-                item = asked.pop(0)
+                item = asked.popleft()
                 found: Any = said.problem
                 if not said.problem:
                     found = self._task.read(item, said.text if self._task.prompt.schema is None else said.value)
@@ -134,6 +137,11 @@ class AskModel:
         if held or not made:
             yield Shard(pa.Table.from_pylist(held, schema=schema))
         tally.close()
+        if self.unreachable == "stop" and (n := tally.problems["unreachable"]):
+            raise EngineError(
+                f"{self.model.label}: {n:,} of {tally.items:,} questions got no answer ({tally.last}); run the same command again: "
+                "only they are asked, what was said is kept. Or take them as failed: --set unreachable=fail"
+            )
         result.verdicts.extend(tally.verdicts)
         result.counts = tally.counts
         result.facts = {"items": tally.items, "problems": dict(sorted(tally.problems.items()))}
@@ -172,7 +180,7 @@ class _Tally:
 
     def __init__(self, task: str, table: str, lang: str) -> None:
         self._task, self._table, self._lang = task, table, lang
-        self.items, self.counts = 0, Counts()
+        self.items, self.counts, self.last = 0, Counts(), ""
         self.problems: Counter[str] = Counter()
         self.verdicts: list[dict[str, Any]] = []
         self._key: str | None = None
@@ -188,6 +196,8 @@ class _Tally:
         self._ended.append((rule, detail))
         if rule:
             self.problems[rule] += 1
+        if rule == "unreachable":
+            self.last = detail
 
     def close(self) -> None:
         """Count the row whose items all came."""

@@ -108,7 +108,7 @@ class GenerateRecipe(Section):
     """Generate queries, questions with answers, triplets or pairs.
 
     source: passages to ask about (None for a style that needs none: count says how many questions); style: "" for the usual one; generator:
-    who is asked, or generators with shares; funnel: the steps that rows pass.
+    who is asked, or generators with shares; unreachable: see `AskModel`; funnel: the steps that rows pass.
     """
 
     build: Literal["generate"] = "generate"
@@ -125,6 +125,7 @@ class GenerateRecipe(Section):
     budget: BudgetSection = BudgetSection()
     pick: PickSection = PickSection()
     sampling: SamplingSection = SamplingSection()
+    unreachable: Literal["stop", "fail"] = "stop"
     funnel: FunnelSection = FunnelSection()
     release: ReleaseSection = ReleaseSection()
 
@@ -343,7 +344,16 @@ def _asking(
             inputs = {"rows": source}
             if limited and spent is not None:
                 inputs["spent"] = spent
-            stage = AskModel(name, options, lang, recipe.seed, choice, sampling=recipe.sampling.said(), bounds=bounds)
+            stage = AskModel(
+                name,
+                options,
+                lang,
+                recipe.seed,
+                choice,
+                sampling=recipe.sampling.said(),
+                bounds=bounds,
+                unreachable=recipe.unreachable,
+            )
             prefix = f"ask.{lang}" if last else f"step{place + 1}.{lang}"
             node = f"{prefix}.{number}" if len(choices) > 1 else prefix
             made.append(Node(node, stage, inputs, {"model": dict(model.fingerprint()), "prompt": step.prompt.digest}))
