@@ -32,7 +32,7 @@ class StandsAlone:
     Lists by language in `dangling_words.tsv`: pronoun, phrase, start (scripts without spaces: only at the very start), function (question words
     and auxiliaries that the closed-class list lacks), unless (an expression for what may follow a pronoun that then points at nothing: "is it
     true that"). A heuristic: it misses what a reader would see ("how tall is it"), and it takes some queries that a reader would keep;
-    the share of real queries that it takes is in docs/generation.md.
+    the share of real queries that it takes is in docs/funnel.md.
     """
 
     data: str = field(default_factory=lists_digest)

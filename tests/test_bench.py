@@ -75,3 +75,14 @@ def test_markers() -> None:
     found = run_bench("markers.py")
     assert {one == total for counts in found["whole"].values() for one, total in counts.values()} == {True}
     assert all("wrong" not in counts for counts in found["spoiled"].values())
+
+
+def test_funnel() -> None:
+    if not (ROOT.parent / "shared/data/retrieval/beir_slices").exists():
+        pytest.skip("needs ../shared/data/retrieval")
+    found = run_bench("funnel.py")
+    assert [sum(run["ended"].values()) for run in found["runs"]] == [run["rows"] for run in found["runs"]]
+    assert {"form", "language", "copied", "leaked", "alone", "duplicates", "round_trip", "kept"} <= set(
+        found["runs"][0]["ended"]
+    )
+    assert 0 < found["memory_ratio"] < 3
