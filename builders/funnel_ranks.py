@@ -14,6 +14,7 @@ from dsbuild.builders import lexical_tokens
 from dsbuild.builders.retrieve import Keeps, whole_of
 from dsbuild.builders.retriever import Collection, Retriever, Rows, id_rows, one, open_retrievers
 from dsbuild.errors import SourceError
+from dsbuild.filters.copied_span import fields_of
 from dsbuild.filters.decide_funnel import here
 from dsbuild.filters.score_rows import put
 from dsbuild.filters.utf8 import Offsets, compiled
@@ -49,7 +50,8 @@ class RankSources:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows, passages (both whole; rows are read shard by shard) -> out: the rows with the columns, null where a row was lost before."""
-        corpus = Collection.of(whole_of(inputs["passages"], ["doc_id", "title", "text"]), "doc_id", self.lang)
+        passages = inputs["passages"]
+        corpus = Collection.of(whole_of(passages, ["doc_id", *fields_of(passages)]), "doc_id", self.lang)
         (retriever,) = open_retrievers(self.spec, self.options)
         if isinstance(retriever, Keeps):
             retriever.keep_in(work.store / "vectors")

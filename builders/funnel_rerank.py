@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from dsbuild.builders.funnel_ranks import RIVALS
 from dsbuild.builders.rerank import RerankSection, open_scorer, texts_of
 from dsbuild.builders.retriever import Collection, one
+from dsbuild.filters.copied_span import fields_of
 from dsbuild.filters.decide_funnel import here
 from dsbuild.filters.score_rows import put
 from dsbuild.stage import Result, Shard, Workspace
@@ -38,6 +39,7 @@ class RerankSources:
         return Result({"out": self._shards(inputs, work)})
 
     def _shards(self, inputs: Mapping[str, Any], work: Workspace) -> Iterator[Shard]:
+        passages = inputs["passages"]
         scorer = open_scorer(RerankSection(**self.section))
         for number, rows in enumerate(inputs["rows"]):
             folder = work.scratch() / str(number)
@@ -47,7 +49,7 @@ class RerankSources:
             n_rivals = pc.list_value_length(rivals).to_numpy(zero_copy_only=False).astype(np.int64)
             query = np.concatenate([np.arange(len(own)), np.repeat(np.arange(len(own)), n_rivals)])
             doc_ids = pa.concat_arrays([own, one(rivals.flatten())])
-            corpus = texts_of(inputs["passages"], "doc_id", ("title", "text"), pc.unique(doc_ids), self.lang)
+            corpus = texts_of(passages, "doc_id", fields_of(passages), pc.unique(doc_ids), self.lang)
             queries = Collection(one(chosen["id"]), one(chosen["text"]), self.lang)
             documents = corpus.take(pc.index_in(doc_ids, corpus.ids).to_numpy())
             scores = scorer.score(queries.take(query), documents, Workspace(work.key, folder, work.store))

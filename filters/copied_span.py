@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import regex
 
 from dsbuild import parquet
 from dsbuild.errors import SourceError
+from dsbuild.filters.duplicates import joined
 from dsbuild.filters.folding import CODE_MASK, fold_all, fold_table
 from dsbuild.filters.pair_strings import common_substring
 from dsbuild.filters.score_rows import one_array, put
@@ -66,19 +68,22 @@ class CopiedSpan:
         return Result({"out": [Shard(put(rows, COLUMN, pa.array(share, mask=short | np.isnan(share))))]})
 
 
+def fields_of(passages: Shards) -> tuple[str, ...]:
+    """The columns that are a passage's text: its title, where the table has one, and its text."""
+    known = pq.read_schema(passages.paths[0]).names if passages.paths else []
+    return ("title", "text") if "title" in known else ("text",)
+
+
 def passages_of(parents: pa.ChunkedArray, passages: Shards) -> tuple[pa.Array, np.ndarray[Any, Any]]:
     """The texts of some passages, title first, and which of them each parent is; `SourceError` for one that is not there."""
-    wanted = pc.unique(parents.combine_chunks() if parents.num_chunks != 1 else parents.chunk(0)).cast(pa.string())
+    wanted = pc.unique(one_array(parents)).cast(pa.string())
+    fields = fields_of(passages)
     ids, texts = [pa.array([], pa.string())], [pa.array([], pa.large_string())]
     for path in passages.paths:
-        table = parquet.read(path, ["doc_id", "title", "text"])
+        table = parquet.read(path, ["doc_id", *fields])
         table = table.filter(pc.is_in(table["doc_id"].cast(pa.string()), wanted))
         ids.append(one_array(table["doc_id"].cast(pa.string())))
-        joined = pc.binary_join_element_wise(
-            *(pc.fill_null(table[name].cast(pa.large_string()), "") for name in ("title", "text")),
-            pa.scalar("\n", pa.large_string()),
-        )
-        texts.append(one_array(joined))
+        texts.append(joined(table, fields))
     place = pc.index_in(parents.cast(pa.string()), pa.concat_arrays(ids))
     if place.null_count:
         missing = parents.filter(pc.is_null(place))[0].as_py()

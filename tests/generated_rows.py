@@ -34,6 +34,7 @@ class Given:
     lang: str = "en"
     height: int = 1_000
     logprobs: tuple[float | None, ...] = ()
+    titles: bool = True
 
     name: ClassVar[str] = "given"
     version: ClassVar[int] = 1
@@ -47,7 +48,8 @@ class Given:
             {"doc_id": key, "title": "", "text": text, "lang": "en", "source": "made", "group_id": key}
             for key, text in self.passages
         ]
-        return Result({"out": shards, "corpus": [Shard(pa.Table.from_pylist(corpus, CORPUS))]})
+        passages = pa.Table.from_pylist(corpus, CORPUS)
+        return Result({"out": shards, "corpus": [Shard(passages if self.titles else passages.drop_columns(["title"]))]})
 
 
 def generated(queries: Sequence[Query], lang: str = "en", logprobs: Sequence[float | None] = ()) -> pa.Table:

@@ -179,6 +179,34 @@ def test_overlap_with_an_evaluation_set(tmp_path: Path) -> None:
     assert rows[0]["contamination_item"] == "e1"
 
 
+def test_a_run_file_finds_across_languages(tmp_path: Path) -> None:
+    hindi = (
+        ("h1", "p2", "एक लीटर मेपल सिरप बनाने के लिए कितने लीटर रस की आवश्यकता होती है"),
+        ("h2", "p3", "कारू लार्क अपना घोंसला कहाँ बनाती है और कितने दिन खिलाती है"),
+    )
+    (tmp_path / "run.trec").write_text(
+        "h1 Q0 p2 1 9.0 made\nh1 Q0 p1 2 8.0 made\nh2 Q0 p1 1 7.0 made\nh2 Q0 p4 2 6.0 made\n"
+    )
+    settings = {"round_trip": {"retriever": f"run:{tmp_path / 'run.trec'}", "k": 1}}
+    rows = {row["id"]: row for row in came_out(*ran(Given(hindi, PASSAGES, lang="hi"), tmp_path / "store", settings))}
+    assert rows["h1"]["round_trip_rank"] == 1
+    assert rows["h2"]["round_trip_rank"] == 101
+    assert rows["h2"]["lost_at"] == "round_trip"
+
+
+@pytest.mark.parametrize("queries", [(), (("a", "p1", "x"), ("b", "p2", "y"))], ids=["no rows", "all lost at once"])
+def test_nothing_left_for_dear_steps(tmp_path: Path, queries: tuple[Any, ...]) -> None:
+    (tmp_path / "scores.jsonl").write_text('{"query_id": "a", "doc_id": "p1", "score": 1.0}\n')
+    settings = {"reranker": {"file": str(tmp_path / "scores.jsonl")}, "top_share": True, "likelihood": {"top_k": 3}}
+    rows = came_out(*ran(Given(queries, PASSAGES, height=1), tmp_path / "store", settings))
+    assert [row["lost_at"] for row in rows] == ["form"] * len(queries)
+
+
+def test_passages_without_titles(tmp_path: Path) -> None:
+    titled = lost(came_out(*ran(Given(QUERIES, PASSAGES), tmp_path / "a")))
+    assert lost(came_out(*ran(Given(QUERIES, PASSAGES, titles=False), tmp_path / "b"))) == titled
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
