@@ -20,6 +20,8 @@ from dsbuild.builders.mined import table_of, whole
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
 from dsbuild.builders.pick_passages import CountTopics, PickPassages
 from dsbuild.builders.place import held_folder
+from dsbuild.builders.salient import SALIENT, salient_node
+from dsbuild.builders.salient import STYLES as SALIENT_STYLES
 from dsbuild.builders.source import SourceFacts
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.engine import Terms
@@ -30,8 +32,6 @@ from dsbuild.recipe import Section
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
-# The generator that needs no model.
-SALIENT = "salient"
 TaskName = Literal["queries", "qa", "triplets", "sts", "nli"]
 # What is used where the recipe names no style; the command says which.
 STYLES: Mapping[str, str] = {
@@ -179,7 +179,15 @@ class GenerateRecipe(Section):
             found.append(f"no --engine named: generator {SALIENT}, a baseline that needs no model")
         if not self.style.name:
             found.append(f"no --style named: {self.style_name()}")
+        if skipped := self.skipped():
+            found.append(f"funnel step {skipped} did not run: no query of the style {self.style_name()} could pass it")
         return found
+
+    def skipped(self) -> str:
+        """The funnel step that no row of the style could pass, unless the recipe asks for it; "" if there is none."""
+        own = SALIENT_STYLES.get(self.style_name()) if self.salient else None
+        named = own is None or self.funnel.stages is not None or own.fails in (self.funnel.model_extra or {})
+        return "" if own is None or named else own.fails
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,7 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     """Open source, models, style and funnel, and lay out the graph; what is wrong with them is told before work starts."""
     sections = recipe.asked()
     style = f"{recipe.task}/{recipe.style_name()}"
-    plan = plan_funnel(recipe.funnel, seed=recipe.seed, digests=store / "digests")
+    plan = plan_funnel(_funnel(recipe), seed=recipe.seed, digests=store / "digests")
     task = None if recipe.salient else _task(recipe, style)
     opened, real = _opened(recipe, task, store)
     if not recipe.langs and recipe.source is None:
@@ -225,15 +233,18 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
         picked = Node(f"pick.{lang}", _pick(recipe, passages_lang), {"rows": passages} if passages else {})
         nodes.append(picked)
         if recipe.salient:
-            from dsbuild.builders.salient import salient_node
-
             if lang != passages_lang:
                 raise RecipeError(
                     f"generator salient: it takes words of the passage ({passages_lang}), so it has no queries in {lang}; name a model: --engine"
                 )
             made = [
                 salient_node(
-                    recipe.style_name(), recipe.style_options(), lang, recipe.seed, Input(f"pick.{lang}", how="all")
+                    recipe.style_name(),
+                    recipe.style_options(),
+                    lang,
+                    recipe.seed,
+                    Input(f"pick.{lang}", how="all"),
+                    passages,
                 )
             ]
         else:
@@ -257,6 +268,12 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     }
     opened = replace(opened, nodes=tuple(nodes), tables=(*kept, *tables), engines={**opened.engines, **engines})
     return Generating(recipe, opened, tuple(nodes), final, asks, plan, funnels, terms, real)
+
+
+def _funnel(recipe: GenerateRecipe) -> FunnelSection:
+    """The recipe's funnel without what no row of the style could pass."""
+    skipped = recipe.skipped()
+    return recipe.funnel.model_copy(update={skipped: False}) if skipped else recipe.funnel
 
 
 def _task(recipe: GenerateRecipe, style: str) -> Task:
