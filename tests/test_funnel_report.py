@@ -87,6 +87,23 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     assert err.count("\n") == 1
 
 
+def test_what_cannot_be_compared(folder: Path, tmp_path: Path) -> None:
+    assert "no queries of people" in cli("funnel", str(folder), "--real", str(folder))[2]
+    (tmp_path / "set" / "qrels").mkdir(parents=True)
+    (tmp_path / "set" / "corpus.jsonl").write_text('{"_id": "d", "title": "", "text": "ein Text"}\n')
+    (tmp_path / "set" / "queries.jsonl").write_text('{"_id": "q", "text": "wer schrieb das"}\n')
+    (tmp_path / "set" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    code, _, err = cli("funnel", str(folder), "--real", f"beir:{tmp_path / 'set'}")
+    assert code == 2
+    assert "--lang en" in err
+    code, _, err = cli("funnel", str(folder), "--real", f"beir:{tmp_path / 'set'}", "--lang", "de")
+    assert code == 2
+    assert "no language of this release (--real) 'de'" in err
+    code, out, _ = cli("funnel", str(folder), "--real", f"beir:{tmp_path / 'set'}", "--lang", "en")
+    assert code == 0
+    assert "against 1 real queries" in out
+
+
 def test_other_thresholds(folder: Path) -> None:
     manifest = release.read_manifest(folder)
     (table,) = what_if_funnel(folder, manifest, ["funnel.round_trip.k=10"])["tables"]
