@@ -43,7 +43,12 @@ def funnel_facts(
     real: people's queries in this language to compare with (`Shapes`), None where there are none.
     """
     steps = [
-        {**asdict(one), "about": step(one.name).about, "rules": _rules(plan, part.lang, one.name, progress)}
+        {
+            **asdict(one),
+            **_without_scores(part.lang, one.name, progress),
+            "about": step(one.name).about,
+            "rules": _rules(plan, part.lang, one.name, progress),
+        }
         for one in part.states
     ]
 
@@ -60,6 +65,14 @@ def funnel_facts(
     told = _told(part.lang, table, steps, rows, verdicts, samples, real)
     told["judged"] = progress.done[part.judged.node][0].facts if part.judged else None
     return told
+
+
+def _without_scores(lang: str, name: str, progress: Progress) -> dict[str, Any]:
+    """A step that had nothing to compare did not run: no row has its score (a generator without log-probabilities)."""
+    records = progress.done.get(f"funnel.cutoff.{name}.{lang}", ())
+    if not records or any(record.facts["scored"] for record in records):
+        return {}
+    return {"ran": False, "why": f"no row has the score {records[0].descriptor['params']['column']}"}
 
 
 def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[dict[str, Any]]:

@@ -142,3 +142,12 @@ def test_distance_of_distributions() -> None:
     assert half["value"] == pytest.approx(0.1887218755)
     assert half["chance"] > 0
     assert distance(one, Counter()) is None
+
+
+def test_a_cut_without_scores_says_so(tmp_path: Path) -> None:
+    settings = {"stages": ["form", "likelihood"], "likelihood": {"top_k": 2}}
+    part, progress = ran(Given(QUERIES, PASSAGES), tmp_path / "store", settings)
+    told = release.read_manifest(released(tmp_path / "out", part, progress, settings))["funnel"]["en"]["steps"]
+    assert [(one["name"], one["ran"]) for one in told] == [("form", True), ("likelihood", False)]
+    assert told[1]["why"] == "no row has the score logprob"
+    assert told[1]["in"] == told[1]["left"]
