@@ -13,7 +13,8 @@ from dsbuild import parquet, release
 from dsbuild.builders.funnel_judge import JUDGED_QUERIES
 from dsbuild.builders.funnel_report import funnel_facts
 from dsbuild.builders.funnel_sections import funnel_sections
-from dsbuild.builders.generated import PAIRS, Generating
+from dsbuild.builders.generated import PAIRS, GenerateRecipe, Generating
+from dsbuild.builders.generation import open_task
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe
 from dsbuild.errors import EngineError
@@ -34,7 +35,7 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
     shown = recipe.model_dump(mode="json", exclude_none=True, exclude={"source"} if recipe.source is None else None)
     findings = {
         "task": recipe.task, "style": recipe.style_name(), "generators": [one.label for one in recipe.asked()], "seed": recipe.seed,
-        "generation": languages,
+        "generation": languages, "prompts": _prompts(recipe),
     }  # fmt: skip
     draft = Draft(
         public_recipe(shown) if recipe.source else shown, recipe.title(), generating.opened, generating.nodes, generating.final, progress
@@ -52,6 +53,18 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
         "release": str(folder), "task": recipe.task, "style": recipe.style_name(), "generators": findings["generators"],
         "languages": {lang: {**one, **_ended(manifest["accounting"].get(lang, {}).get(table, {}))} for lang, one in languages.items()},
         "notes": manifest["notes"],
+    }  # fmt: skip
+
+
+def _prompts(recipe: GenerateRecipe) -> dict[str, dict[str, Any]]:
+    """The prompt of each step, by the task's name: the version, digest and source that rows name by the digest."""
+    if recipe.salient:
+        return {}
+    task = open_task(f"{recipe.task}/{recipe.style_name()}", recipe.style_options())
+    steps = [open_task(name, {}) for name in getattr(task, "steps", ())]
+    return {
+        f"{one.name}/{one.style}": {"version": one.prompt.version, "digest": one.prompt.digest, "source": one.prompt.source}
+        for one in [*steps, task]
     }  # fmt: skip
 
 

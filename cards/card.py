@@ -23,7 +23,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 _TEMPLATES = {
     "translate": "card.md.jinja", "translate-texts": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja",
-    "contamination": "contamination.md.jinja", "mine": "retrieval.md.jinja", "prune": "retrieval.md.jinja", "generate": "retrieval.md.jinja",
+    "contamination": "contamination.md.jinja", "mine": "retrieval.md.jinja", "prune": "retrieval.md.jinja", "generate": "generated.md.jinja",
     "project": "projected.md.jinja",
 }  # fmt: skip
 _ORIGINS = {
@@ -120,6 +120,19 @@ def _sizes(written: Sequence[Written]) -> list[dict[str, Any]]:
     return rows
 
 
+def _task_categories(manifest: Mapping[str, Any], written: Sequence[Written]) -> list[str] | None:
+    """What the Hub lists it under: of generated sets by their task, of others by their tables."""
+    known = {
+        "qa": ["question-answering", "text-retrieval"],
+        "sts": ["sentence-similarity"],
+        "nli": ["text-classification"],
+    }
+    task = manifest["findings"]["task"] if manifest["recipe"]["build"] == "generate" else ""
+    if task in known:
+        return known[task]
+    return ["text-retrieval"] if {one.part.table for one in written} & {"corpus", "qrels"} else None
+
+
 def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
     from datasets import DatasetInfo, Features
     from datasets.info import DatasetInfosDict
@@ -129,19 +142,24 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
 
     total = sum(one.part.n_rows for one in written if one.part.config)
     translated = any(engine["origin"] != "generated" for engine in manifest["engines"].values())
+    generated = manifest["recipe"]["build"] == "generate"
     said = stated(manifest, total)
     data = DatasetCardData(
         language=said["language"],
         license=said["license"],
         pretty_name=manifest["recipe"].get("release", {}).get("pretty_name") or manifest["name"],
         size_categories=said["size_categories"],
-        task_categories=["text-retrieval"] if {one.part.table for one in written} & {"corpus", "qrels"} else None,
+        task_categories=_task_categories(manifest, written),
         multilinguality=["translation"] if translated else None,
         language_creators=[
-            *(["machine-generated"] if {_ORIGINS["machine"], _ORIGINS["generated"]} & set(origins(manifest)) else []),
+            *(
+                ["machine-generated"]
+                if generated or {_ORIGINS["machine"], _ORIGINS["generated"]} & set(origins(manifest))
+                else []
+            ),
             "found",
         ],
-        annotations_creators=["found"],
+        annotations_creators=["machine-generated"] if generated else ["found"],
         source_datasets=["extended"],
         tags=["dsbuild", "text"],
     )
