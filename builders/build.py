@@ -23,7 +23,8 @@ from dsbuild.builders import (
 )
 from dsbuild.builders.contaminated import ContaminationRecipe
 from dsbuild.builders.filtered import FilterRecipe, prepare_filter
-from dsbuild.builders.generated import GenerateRecipe
+from dsbuild.builders.generate_recipe import GenerateRecipe
+from dsbuild.builders.generated import Generating
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
@@ -127,8 +128,8 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
     return validate(_KINDS[named], values, where=str(path) if path else "options", lines=lines)
 
 
-def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
-    """The graph of a recipe, and for a translation what was prepared for it."""
+def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | Generating | None]:
+    """The graph of a recipe, and what was prepared for it where models make its texts."""
     if isinstance(recipe, SplitRecipe):
         return splitting.nodes_of(recipe, store), None
     if isinstance(recipe, ContaminationRecipe):
@@ -138,7 +139,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | None]:
     if isinstance(recipe, PruneRecipe):
         return list(pruned.prepare(recipe, store).nodes), None
     if isinstance(recipe, GenerateRecipe):
-        return list(generated.prepare(recipe, store).nodes), None
+        generating = generated.prepare(recipe, store)
+        return list(generating.nodes), generating
     if isinstance(recipe, ProjectRecipe):
         return list(projected.prepare(recipe, store / "digests").nodes), None
     if isinstance(recipe, TextsRecipe):
@@ -162,8 +164,9 @@ def plan_build(recipe: Recipe, store: Path) -> dict[str, Any]:
         "advice": [],
     }
     if prepared is not None:
-        chosen = prepared.recipe.engine
         plan["terms"] = {name: asdict(terms) for name, terms in prepared.terms.items()}
+    if isinstance(prepared, Prepared):
+        chosen = prepared.recipe.engine
         plan["advice"] = advise(chosen.name, dict(chosen.choice().options), prepared.src, prepared.recipe.langs)
     return plan
 

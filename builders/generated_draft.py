@@ -13,7 +13,8 @@ from dsbuild import parquet, release
 from dsbuild.builders.funnel_judge import JUDGED_QUERIES
 from dsbuild.builders.funnel_report import funnel_facts
 from dsbuild.builders.funnel_sections import funnel_sections
-from dsbuild.builders.generated import PAIRS, GenerateRecipe, Generating
+from dsbuild.builders.generate_recipe import PAIRS, GenerateRecipe
+from dsbuild.builders.generated import Generating
 from dsbuild.builders.generation import open_task
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe
