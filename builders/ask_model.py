@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget, Spent
 from dsbuild.builders.generation import GENERATED, Item, Task, drawn, generated_id, open_task
 from dsbuild.errors import EngineError
-from dsbuild.language_model import Call, LanguageModel, Sampling
+from dsbuild.language_model import Call, LanguageModel, Said, Sampling
 from dsbuild.llm import ask_all, open_model
 from dsbuild.stage import Counts, Result, Shard, Workspace, digest, verdict
 
@@ -23,6 +23,10 @@ SHARD_ROWS = 8_192
 # What a model that has nothing to say about a row makes of it.
 NOTHING = "nothing_to_ask"
 _WHOLE = 1 << 32
+
+# What becomes of questions without an answer after all retries.
+Unreachable = Literal["stop", "fail"]
+Asked = TypeVar("Asked")
 
 SPENT = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in ("n_asked", "n_said", "n_calls", "n_known")])
 
@@ -43,6 +47,10 @@ class ModelChoice:
     def opened(self) -> LanguageModel:
         """The model; `RecipeError` or `UnknownName` for options that cannot work."""
         return open_model(self.kind, self.options)
+
+    def signature(self) -> str:
+        """The digest of what decides its answers, as it stands beside each row."""
+        return digest(json.dumps(dict(self.opened().fingerprint()), sort_keys=True))
 
     def takes(self, item: Item, seed: int) -> bool:
         """Whether an item is this model's."""
@@ -84,7 +92,7 @@ class AskModel:
     table: str = "corpus"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     bounds: Bounds = Bounds()
-    unreachable: Literal["stop", "fail"] = "stop"
+    unreachable: Unreachable = "stop"
 
     name: ClassVar[str] = "ask"
     version: ClassVar[int] = 1
@@ -96,55 +104,35 @@ class AskModel:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows (whole table); spent (optional): what nodes before used -> out (`GENERATED` and the task's columns); spent (`SPENT`, one row)."""
-        rows = inputs["rows"]
-        before = (
-            Spent(*pa.concat_tables(list(inputs["spent"])).to_pylist()[-1].values()) if "spent" in inputs else Spent()
-        )
+        before = spent_before(inputs)
         budget = self.bounds.budget(before)
         result = Result({}, counts=Counts())
-        result.outputs = {"out": self._ask(rows, work, budget, result), "spent": _spent(budget, before, result)}
+        outputs = {"out": self._ask(inputs["rows"], work, budget, result), "spent": spent_shard(budget, before, result)}
+        result.outputs = outputs
         return result
 
     def _ask(self, rows: Any, work: Workspace, budget: Budget, result: Result) -> Iterator[Shard]:
-        model = self.model.opened()
-        fingerprint = dict(model.fingerprint())
-        signature = digest(json.dumps(fingerprint, sort_keys=True))
+        signature = self.model.signature()
         schema = pa.schema([*GENERATED, *self._task.columns])
-        tally = _Tally(self._task.name, self.table, self.lang)
+        tally = Tally(f"generate {self._task.name}", self.table, self.lang)
         held: list[dict[str, Any]] = []
-        asked: deque[Item] = deque()  # drawn by the asking thread, taken in order
-
-        def calls() -> Iterator[Call]:
-            for item in self._items(rows):
-                asked.append(item)
-                yield self.call(item)
-
         made = False
-        with AnswerStore(work.store, fingerprint) as answers:
-            for said in ask_all(model, calls(), answers, budget):
-                item = asked.popleft()
-                found: Any = said.problem
-                if not said.problem:
-                    found = self._task.read(item, said.text if self._task.prompt.schema is None else said.value)
-                tally.add(item, found, said.detail)
-                if isinstance(found, str):
-                    continue
-                for number, row in enumerate(found):
-                    held.append(self._row(item, number, row, signature, said.logprob, said.n_said))
-                if len(held) >= SHARD_ROWS:
-                    yield Shard(pa.Table.from_pylist(held, schema=schema))
-                    made, held = True, []
+        for item, said in answered(self.model, self._items(rows), self.call, work, budget):
+            found: Any = said.problem
+            if not said.problem:
+                found = self._task.read(item, said.text if self._task.prompt.schema is None else said.value)
+            rule = found if isinstance(found, str) else "" if found else NOTHING
+            tally.add(item.key, rule, said.detail)
+            if rule:
+                continue
+            for number, row in enumerate(found):
+                held.append(self._row(item, number, row, signature, said.logprob, said.n_said))
+            if len(held) >= SHARD_ROWS:
+                yield Shard(pa.Table.from_pylist(held, schema=schema))
+                made, held = True, []
         if held or not made:
             yield Shard(pa.Table.from_pylist(held, schema=schema))
-        tally.close()
-        if self.unreachable == "stop" and (n := tally.problems["unreachable"]):
-            raise EngineError(
-                f"{self.model.label}: {n:,} of {tally.items:,} questions got no answer ({tally.last}); run the same command again: "
-                "only they are asked, what was said is kept. Or take them as failed: --set unreachable=fail"
-            )
-        result.verdicts.extend(tally.verdicts)
-        result.counts = tally.counts
-        result.facts = {"items": tally.items, "problems": dict(sorted(tally.problems.items()))}
+        tally.tell(result, self.model.label, self.unreachable)
 
     def _items(self, rows: Any) -> Iterator[Item]:
         for shard in rows:
@@ -175,32 +163,69 @@ class AskModel:
         }  # fmt: skip
 
 
-class _Tally:
-    """How the rows that were asked about ended; the items of a row come one after another."""
+def answered(
+    choice: ModelChoice, items: Iterable[Asked], call: Callable[[Asked], Call], work: Workspace, budget: Budget
+) -> Iterator[tuple[Asked, Said]]:
+    """Each item with what the model says to its call, in their order; what the store knows is not asked again.
 
-    def __init__(self, task: str, table: str, lang: str) -> None:
-        self._task, self._table, self._lang = task, table, lang
+    Items and calls are made in another thread, only as fast as they can be asked.
+    """
+    model = choice.opened()
+    waiting: deque[Asked] = deque()  # drawn by the asking thread, taken in order
+
+    def calls() -> Iterator[Call]:
+        for item in items:
+            waiting.append(item)
+            yield call(item)
+
+    with AnswerStore(work.store, dict(model.fingerprint())) as answers:
+        for said in ask_all(model, calls(), answers, budget):
+            yield waiting.popleft(), said
+
+
+class Tally:
+    """How the rows that were asked about ended; the questions about a row come one after another.
+
+    stage: as verdicts call it; table, lang: of the rows.
+    """
+
+    def __init__(self, stage: str, table: str, lang: str) -> None:
+        self._stage, self._table, self._lang = stage, table, lang
         self.items, self.counts, self.last = 0, Counts(), ""
         self.problems: Counter[str] = Counter()
         self.verdicts: list[dict[str, Any]] = []
         self._key: str | None = None
-        self._ended: list[tuple[str, str]] = []  # rule ("": rows) and detail of each item
+        self._ended: list[tuple[str, str]] = []  # rule ("": an answer) and detail of each question
 
-    def add(self, item: Item, found: Any, detail: str) -> None:
-        """Count what became of an item: rows, none, or what is wrong."""
-        if item.key != self._key:
-            self.close()
-            self._key = item.key
+    def add(self, key: str, rule: str, detail: str = "") -> None:
+        """Count what became of a question about the row `key`: rule "" for an answer, `NOTHING`, or what is wrong."""
+        if key != self._key:
+            self._close()
+            self._key = key
         self.items += 1
-        rule = found if isinstance(found, str) else "" if found else NOTHING
         self._ended.append((rule, detail))
         if rule:
             self.problems[rule] += 1
         if rule == "unreachable":
             self.last = detail
 
-    def close(self) -> None:
-        """Count the row whose items all came."""
+    def tell(self, result: Result, label: str, unreachable: Unreachable) -> None:
+        """Write verdicts, counts and facts into the result when all is asked.
+
+        `EngineError` where questions got no answer and the next run is to ask them again: nothing of the unit is recorded then.
+        """
+        self._close()
+        if unreachable == "stop" and (n := self.problems["unreachable"]):
+            raise EngineError(
+                f"{label}: {n:,} of {self.items:,} questions got no answer ({self.last}); run the same command again: "
+                "only they are asked, what was said is kept. Or take them as failed: --set unreachable=fail"
+            )
+        result.verdicts.extend(self.verdicts)
+        result.counts = self.counts
+        result.facts = {**result.facts, "items": self.items, "problems": dict(sorted(self.problems.items()))}
+
+    def _close(self) -> None:
+        """Count the row whose questions all came."""
         if self._key is None:
             return
         rules = [rule for rule, _ in self._ended]
@@ -212,14 +237,19 @@ class _Tally:
         for rule, detail in self._ended:
             if rule:
                 self.verdicts.append(
-                    verdict(self._table, self._lang, self._key, f"generate {self._task}", outcome, rule, primary=first, detail=detail)
+                    verdict(self._table, self._lang, self._key, self._stage, outcome, rule, primary=first, detail=detail)
                 )  # fmt: skip
                 first = False
         self._key, self._ended = None, []
 
 
-def _spent(budget: Budget, before: Spent, result: Result) -> Iterator[Shard]:
-    """What was used up to here; asked for when all rows are written."""
+def spent_before(inputs: Mapping[str, Any]) -> Spent:
+    """What nodes before used, from the input `spent` if there is one."""
+    return Spent(*pa.concat_tables(list(inputs["spent"])).to_pylist()[-1].values()) if "spent" in inputs else Spent()
+
+
+def spent_shard(budget: Budget, before: Spent, result: Result) -> Iterator[Shard]:
+    """What was used up to here (`SPENT`, one row); must be taken when all rows are written."""
     spent = budget.spent
     used = {name: getattr(spent, name) for name in SPENT.names}
     result.measured = {name: float(value - getattr(before, name)) for name, value in used.items()}
