@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dsbuild import executors, release, run
+from dsbuild import executors, languages, release, run
 from dsbuild.builders import TASKS, licensing
 from dsbuild.builders.ask_model import AskModel, Bounds, ModelChoice
 from dsbuild.builders.funnel import Funnelled, funnel_nodes
@@ -158,7 +158,16 @@ def _opened(recipe: GenerateRecipe, task: Task | None, store: Path) -> tuple[Ope
     texts = [one for one in opened.tables if one.table in ("corpus", "documents")]
     if not texts:
         raise SourceError(f"{opened.facts.name}: no passages; name a retrieval set or a table of documents")
-    return replace(opened, tables=tuple(texts)), {one.lang: one.rows for one in opened.tables if one.table == "queries"}
+    said = languages.get(recipe.source.lang).code if recipe.source.lang else ""
+    if any(not one.lang for one in texts) and not said:
+        raise RecipeError(f"{opened.facts.name}: the language of its texts is not known; say it: --lang en")
+    texts = [one if one.lang else replace(one, lang=said) for one in texts]
+    facts = (
+        opened.facts if opened.facts.lang in {one.lang for one in texts} else replace(opened.facts, lang=texts[0].lang)
+    )
+    return replace(opened, tables=tuple(texts), facts=facts), {
+        one.lang: one.rows for one in opened.tables if one.table == "queries"
+    }
 
 
 def _passages(opened: Opened, lang: str, recipe: GenerateRecipe) -> tuple[Input | None, str]:
@@ -167,8 +176,6 @@ def _passages(opened: Opened, lang: str, recipe: GenerateRecipe) -> tuple[Input 
         return None, lang
     kinds = [one.table for one in opened.tables]
     table = table_of(opened, lang, "corpus" if "corpus" in kinds else "documents")
-    if not table.lang:
-        raise RecipeError(f"{opened.facts.name}: the language of its texts is not known; say it: --lang en")
     return whole(table.rows), table.lang
 
 
