@@ -118,7 +118,7 @@ def ask(served: Served, place: Path, asked: list[Call], budget: Budget | None = 
         model.close()
 
 
-@pytest.mark.skipif(not is_real(), reason="needs ../shared/data/models/tinystories260k")
+@pytest.mark.skipif(not is_real(), reason="the trained story model is not there beside the project")
 def test_the_model_that_is_served_is_the_trained_one(folder: Path) -> None:
     from tests.story_server import Model
 
