@@ -92,14 +92,16 @@ EXPORTS = Registry(
     },
 )
 
-# `dsbuild generate TASK --style STYLE`: what a model is asked, and how its answers are read.
+# `dsbuild generate TASK --style STYLE`: what a model is asked, and how its answers are read. `steps/…` come before the last step of a style.
 TASKS = Registry(
     "style of a generating task",
     {
         "queries/inpars": "dsbuild.builders.query_styles:InPars",
+        "queries/persona": "dsbuild.builders.query_personas:Persona",
         "queries/promptagator": "dsbuild.builders.query_styles:Promptagator",
         "queries/swim-ir": "dsbuild.builders.query_styles:SwimIR",
         "queries/xqg": "dsbuild.builders.query_styles:XQG",
         "queries/zero-shot": "dsbuild.builders.query_styles:ZeroShot",
+        "steps/persona-choice": "dsbuild.builders.query_personas:PersonaChoice",
     },
 )

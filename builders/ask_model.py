@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -103,7 +103,14 @@ class AskModel:
         return open_task(self.task, self.options)
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """rows (whole table); spent (optional): what nodes before used -> out (`GENERATED` and the task's columns); spent (`SPENT`, one row)."""
+        """rows (whole); spent (optional): what nodes before used; examples (optional, `EXAMPLES`): the style's `pairs` -> out, spent.
+
+        out: `GENERATED` and the task's columns; spent: `SPENT`, one row.
+        """
+        if "examples" in inputs:
+            pairs = tuple(tuple(row.values()) for shard in inputs["examples"] for row in shard.to_pylist())
+            others = {name: given for name, given in inputs.items() if name != "examples"}
+            return replace(self, options={**self.options, "pairs": pairs}).run(others, work)
         before = spent_before(inputs)
         budget = self.bounds.budget(before)
         result = Result({}, counts=Counts())

@@ -17,6 +17,7 @@ from dsbuild.builders.generated_tables import JudgeGenerated, JudgeTriplets, Pai
 from dsbuild.builders.generation import Task, open_task
 from dsbuild.builders.mined import table_of, whole
 from dsbuild.builders.opened import Opened, OpenTable, facts_of, open_tables
+from dsbuild.builders.pick_examples import PickExamples
 from dsbuild.builders.pick_passages import CountTopics, PickPassages
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.salient import SALIENT, salient_node
@@ -54,7 +55,9 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     style = f"{recipe.task}/{recipe.style_name()}"
     plan = plan_funnel(_funnel(recipe), seed=recipe.seed, digests=store / "digests")
     task = None if recipe.salient else _task(recipe, style)
-    opened, real = _opened(recipe, task, store)
+    source = _source(recipe, task, store)
+    opened = _texts(recipe, source)
+    real = {one.lang: one.rows for one in source.tables if one.table == "queries"}
     if not recipe.langs and recipe.source is None:
         raise RecipeError(f"generate {recipe.task}: in which languages? Say --langs hi,en")
     langs = recipe.langs or (opened.facts.lang,)
@@ -88,7 +91,8 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
             ]
         else:
             assert task is not None
-            made, spent = _asking(recipe, task, style, lang, choices, models, spent, opened)
+            shown = _examples(recipe, task, lang, source, nodes)
+            made, spent = _asking(recipe, task, style, lang, choices, models, spent, shown)
         nodes += made
         asks[lang] = tuple(node.name for node in made)
         gathered = _gathered(lang, [node.name for node in made if node.name.startswith(f"ask.{lang}")], nodes)
@@ -140,8 +144,8 @@ def _choices(sections: Sequence[GeneratorSection]) -> list[ModelChoice]:
     return found
 
 
-def _opened(recipe: GenerateRecipe, task: Task | None, store: Path) -> tuple[Opened, dict[str, Input]]:
-    """The source with its passages alone, and where its own queries are."""
+def _source(recipe: GenerateRecipe, task: Task | None, store: Path) -> Opened:
+    """The source; without tables for a style that needs none."""
     needs = True if task is None else getattr(task, "needs_source", True)
     if recipe.source is None:
         if needs:
@@ -151,10 +155,16 @@ def _opened(recipe: GenerateRecipe, task: Task | None, store: Path) -> tuple[Ope
         if recipe.count is None:
             raise RecipeError(f"generate {recipe.task}: how many? Say --count N")
         facts = SourceFacts(recipe.style_name(), (recipe.langs or ("und",))[0], None, None, None, None, (), False)
-        return Opened((), (), facts), {}
+        return Opened((), (), facts)
     if recipe.count is not None:
         raise RecipeError("--count is for styles that need no source; with --src say --limit N and --per-passage M")
-    opened = open_tables(recipe.source, table="documents", digests=store / "digests", texts_only=True)
+    return open_tables(recipe.source, table="documents", digests=store / "digests", texts_only=True)
+
+
+def _texts(recipe: GenerateRecipe, opened: Opened) -> Opened:
+    """The source with its passages alone."""
+    if recipe.source is None:
+        return opened
     texts = [one for one in opened.tables if one.table in ("corpus", "documents")]
     if not texts:
         raise SourceError(f"{opened.facts.name}: no passages; name a retrieval set or a table of documents")
@@ -165,9 +175,7 @@ def _opened(recipe: GenerateRecipe, task: Task | None, store: Path) -> tuple[Ope
     facts = (
         opened.facts if opened.facts.lang in {one.lang for one in texts} else replace(opened.facts, lang=texts[0].lang)
     )
-    return replace(opened, tables=tuple(texts), facts=facts), {
-        one.lang: one.rows for one in opened.tables if one.table == "queries"
-    }
+    return replace(opened, tables=tuple(texts), facts=facts)
 
 
 def _passages(opened: Opened, lang: str, recipe: GenerateRecipe) -> tuple[Input | None, str]:
@@ -185,9 +193,29 @@ def _pick(recipe: GenerateRecipe, lang: str) -> Any:
     return PickPassages(lang, recipe.seed, recipe.pick.limit, recipe.pick.min_chars, recipe.pick.max_chars)
 
 
+def _examples(recipe: GenerateRecipe, task: Task, lang: str, source: Opened, nodes: list[Node]) -> Input | None:
+    """Where the judged pairs are that a style shows, in the language asked for if the source has queries in it; None for a style that shows none."""
+    if not getattr(task, "shows_set", False):
+        return None
+    try:
+        queries = table_of(source, lang, "queries")
+        found = {
+            "queries": queries,
+            **{name: table_of(source, queries.lang, name) for name in ("qrels", "corpus")},
+        }
+    except SourceError as error:
+        raise RecipeError(
+            f"style {task.style} shows judged pairs of the set: {error}; or give examples: --set style.examples_file=FILE"
+        ) from error
+    n, max_chars = (getattr(task, name) for name in ("n_examples", "max_chars"))
+    stage = PickExamples(queries.lang, n, max_chars, recipe.seed)
+    nodes.append(Node(f"examples.{lang}", stage, {name: whole(one.rows) for name, one in found.items()}))
+    return Input(f"examples.{lang}", how="all")
+
+
 def _asking(
     recipe: GenerateRecipe, task: Task, style: str, lang: str, choices: Sequence[ModelChoice], models: Sequence[Any],
-    spent: Input | None, opened: Opened,
+    spent: Input | None, examples: Input | None,
 ) -> tuple[list[Node], Input | None]:  # fmt: skip
     """One node for each step and model. Where there is a budget they know what was spent before them."""
     bounds = Bounds(**recipe.budget.model_dump())
@@ -197,14 +225,14 @@ def _asking(
     steps = [*getattr(task, "steps", ()), style]
     for place, name in enumerate(steps):
         last = name == style
-        options = recipe.style_options() if last else {}
+        options = recipe.style_options() if last else getattr(task, "step_options", {}).get(name, {})
         step = task if last else open_task(name, options)
         made = []
         for number, (choice, model) in enumerate(zip(choices, models, strict=True)):
             source = rows[number] if len(rows) > 1 else rows[0]
             if len(rows) > 1:  # what a model said in an earlier step goes on with the same model
                 choice = replace(choice, low=0.0, high=1.0)
-            inputs = {"rows": source}
+            inputs = {"rows": source, **({"examples": examples} if examples and last else {})}
             if limited and spent is not None:
                 inputs["spent"] = spent
             stage = AskModel(
@@ -219,7 +247,12 @@ def _asking(
             )
             prefix = f"ask.{lang}" if last else f"step{place + 1}.{lang}"
             node = f"{prefix}.{number}" if len(choices) > 1 else prefix
-            made.append(Node(node, stage, inputs, {"model": dict(model.fingerprint()), "prompt": step.prompt.digest}))
+            decides = {
+                "model": dict(model.fingerprint()),
+                "prompt": step.prompt.digest,
+                "shown": getattr(step, "shown", ""),
+            }
+            made.append(Node(node, stage, inputs, decides))
             spent = Input(node, "spent", "all")
         nodes += made
         rows = [Input(node.name, how="all") for node in made]

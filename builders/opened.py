@@ -21,6 +21,7 @@ from dsbuild.builders.translated import SourceSection, own_name, source_nodes
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.graph import Input, Node
 from dsbuild.stage import UNIT_ROWS, Result, Shard, Workspace
+from dsbuild.tables import RETRIEVAL_TABLES
 
 RELEASE = "release"
 IDS = {"corpus": "doc_id", "queries": "query_id", "documents": "doc_id", "pairs": "pair_id", "labelled": "id"}
@@ -160,7 +161,7 @@ def _items_of(section: SourceSection, prefix: str, digests: Path | None) -> Open
         source, lang = open_source(section.src, lang="en"), _UNKNOWN
     facts = replace(source.facts(digests), lang=lang)
     node = Node(f"{prefix}read", ReadSource.of(source, facts, section.columns, section.options))
-    tables = tuple(OpenTable(f"{prefix}{name}", lang, name, Input(node.name, name)) for name in ("corpus", "queries"))
+    tables = tuple(OpenTable(f"{prefix}{name}", lang, name, Input(node.name, name)) for name in RETRIEVAL_TABLES)
     return Opened((node,), tables, facts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,10 @@ import pyarrow as pa
 
 from dsbuild import languages, prompts
 from dsbuild.builders.generation import Item
-from dsbuild.errors import RecipeError
+from dsbuild.errors import RecipeError, SourceError
 from dsbuild.language_model import Sampling
 from dsbuild.prompts import Example, Prompt
+from dsbuild.stage import digest
 
 _PACKAGE = "dsbuild.builders"
 _EXAMPLES = Path(__file__).with_name("query_examples.tsv")
@@ -43,11 +45,20 @@ class PassageQueries:
     file: ClassVar[str] = ""
     columns: ClassVar[pa.Schema] = pa.schema([])
     steps: ClassVar[tuple[str, ...]] = ()  # tasks whose rows this one reads, in order
-    shows_set: ClassVar[bool] = False  # whether judged pairs of the set itself are shown (`pick_examples`)
 
     def __post_init__(self) -> None:
         if self.per_passage < 1:
             raise RecipeError(f"per_passage={self.per_passage}: at least 1")
+
+    @property
+    def shows_set(self) -> bool:
+        """Whether judged pairs of the set itself are shown (`pick_examples`)."""
+        return False
+
+    @property
+    def shown(self) -> str:
+        """A digest of what is shown besides the prompt."""
+        return digest(_EXAMPLES.read_bytes())
 
     @property
     def prompt(self) -> Prompt:
@@ -110,6 +121,32 @@ def own_prompt(path: str) -> Prompt:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as a prompt ({error})") from error
     return prompts.parse(Path(path).name, written)
+
+
+@cache
+def read_pairs(path: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Language ("" where it is not said), title, passage and query of each line of a user's file of examples; `SourceError` names a bad line."""
+    try:
+        lines = Path(path).expanduser().read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as examples ({error})") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            pair = (row.get("lang", ""), row.get("title", ""), row["passage"], row["query"])
+        except (ValueError, KeyError, AttributeError, TypeError):
+            pair = ("", "", "", "")
+        if not all(isinstance(part, str) for part in pair) or not (pair[2].strip() and pair[3].strip()):
+            raise SourceError(
+                f'{path}, line {number}: one JSON object a line: {{"passage": "…", "query": "…", "lang": "en"}}'
+            )
+        found.append((languages.get(pair[0]).code if pair[0] else "", *pair[1:]))
+    if not found:
+        raise SourceError(f"{path}: no examples")
+    return tuple(found)
 
 
 @dataclass(frozen=True)

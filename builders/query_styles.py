@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from dsbuild import prompts
 from dsbuild.builders.generation import Item
-from dsbuild.builders.queries import SAMPLED, PassageQueries, examples_for, one_query
+from dsbuild.builders.queries import SAMPLED, PassageQueries, examples_for, one_query, passage_data, read_pairs
 from dsbuild.errors import RecipeError
 from dsbuild.language_model import Sampling
 from dsbuild.prompts import Example, Prompt
+from dsbuild.stage import digest
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,43 @@ class InPars(PassageQueries):
 class Promptagator(PassageQueries):
     """Up to eight examples of the task at hand, eight queries a passage at T = 0.7 (Promptagator, Dai et al. 2023).
 
-    Examples are judged pairs of the set itself, of splits that are not held out for testing, or of a file. The method then keeps a query whose
-    passage is found first (`funnel.round_trip.k=1`).
+    Examples are judged pairs of the set itself, of splits that are not held out for testing (`PickExamples`, which fills `pairs`: language, title,
+    passage, query), or of examples_file: a JSON object a line with passage, query and perhaps title and lang. max_chars: of a passage that is
+    shown. The method then keeps a query whose passage is found first (`funnel.round_trip.k=1`).
     """
 
     per_passage: int = 8
     max_tokens: int = 64
-    pairs: tuple[tuple[str, str, str], ...] = ()
+    n_examples: int = 8
+    max_chars: int = 2_000
+    examples_file: str = ""
+    pairs: tuple[tuple[str, str, str, str], ...] = ()
 
     style: ClassVar[str] = "promptagator"
     file: ClassVar[str] = "queries_few_shot"
-    shows_set: ClassVar[bool] = True
+
+    @property
+    def shows_set(self) -> bool:
+        """Unless there is a file."""
+        return not self.examples_file
+
+    @property
+    def shown(self) -> str:
+        """The digest of the file; pairs of the set are an input of the stage."""
+        return digest(*(part for pair in self._pairs for part in pair)) if self.examples_file else ""
+
+    @property
+    def _pairs(self) -> tuple[tuple[str, str, str, str], ...]:
+        return read_pairs(self.examples_file)[: self.n_examples] if self.examples_file else self.pairs
 
     def examples(self, item: Item) -> Sequence[Example]:
         """Pairs in the language asked for, or all where there is none."""
-        own = [one for one in self.pairs if one[0] == item.lang] or self.pairs
-        return [Example(lang, {"passage": passage}, {"query": query}) for lang, passage, query in own]
+        pairs = self._pairs
+        own = [one for one in pairs if one[0] == item.lang] or pairs
+        return [
+            Example(lang, passage_data({"title": title, "text": passage}), {"query": query})
+            for lang, title, passage, query in own
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""Judged pairs of a set that a model is shown as examples of the task at hand."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dsbuild.builders.generation import drawn
+from dsbuild.errors import SourceError
+from dsbuild.stage import Counts, Result, Shard, Workspace
+
+EXAMPLES = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("lang", "title", "passage", "query")])
+# Queries that are looked up for each pair that is wanted: some have no passage that is short enough.
+_SPARE = 32
+_HELD_OUT, _FIRST = "test", "train"
+
+
+@dataclass(frozen=True)
+class PickExamples:
+    """At most n judged pairs (relevance above 0) of splits other than test: of `train` first, queries by their draws, each with its best passage.
+
+    lang: of the queries; max_chars: of a passage that is shown whole or not at all. Generated queries are no examples. `SourceError` where
+    there is no pair.
+    """
+
+    lang: str
+    n: int = 8
+    max_chars: int = 2_000
+    seed: int = 0
+
+    name: ClassVar[str] = "pick_examples"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """queries, qrels, corpus (whole) -> out (`EXAMPLES`), in the order of the draws."""
+        del work
+        best = self._judged(inputs["qrels"])
+        queries = _looked_up(inputs["queries"], "query_id", list(best))
+        passages = _looked_up(inputs["corpus"], "doc_id", [doc_id for _, doc_id in best.values()])
+        found = []
+        for query_id, (_, doc_id) in best.items():
+            query, passage = queries.get(query_id), passages.get(doc_id)
+            if query and passage and query.get("origin") != "generated" and 0 < len(passage["text"]) <= self.max_chars:
+                shown = {"title": passage.get("title") or "", "passage": passage["text"], "query": query["text"]}
+                found.append({"lang": self.lang, **shown})
+        if not found:
+            raise SourceError(
+                f"no judged pair of a split other than {_HELD_OUT} with a passage of at most {self.max_chars:,} characters: "
+                "give examples (--set style.examples_file=FILE), or longer passages (--set style.max_chars=N)"
+            )
+        pairs = found[: self.n]
+        return Result({"out": [Shard(pa.Table.from_pylist(pairs, EXAMPLES))]}, counts=Counts(len(pairs), len(pairs)))
+
+    def _judged(self, shards: Any) -> dict[str, tuple[int, str]]:
+        """The queries with the smallest draws, in their order: the relevance, negative, and id of the best passage of each."""
+        room = self.n * _SPARE
+        drawing: list[tuple[int, int, str]] = []  # the largest on top: both numbers negative
+        chosen: set[str] = set()
+        for rows in shards:
+            rows = _usable(rows)
+            splits = rows["split"].to_pylist()
+            for query_id, split in dict(zip(rows["query_id"].to_pylist(), splits, strict=True)).items():
+                at = (-int(split != _FIRST), -drawn(self.seed, "example", query_id), query_id)
+                if query_id in chosen or (len(drawing) == room and at <= drawing[0]):
+                    continue
+                chosen.add(query_id)
+                if len(drawing) < room:
+                    heapq.heappush(drawing, at)
+                else:
+                    chosen.discard(heapq.heapreplace(drawing, at)[2])
+        best: dict[str, tuple[int, str]] = {}
+        wanted = pa.array(sorted(chosen), pa.string())
+        for rows in shards:
+            rows = _usable(rows)
+            rows = rows.filter(pc.is_in(rows["query_id"].cast(pa.string()), wanted))
+            for row in rows.select(["query_id", "doc_id", "relevance"]).to_pylist():
+                own = (-row["relevance"], row["doc_id"])
+                best[row["query_id"]] = min(own, best.get(row["query_id"], own))
+        return {query_id: best[query_id] for *_, query_id in sorted(drawing, reverse=True)}
+
+
+def _usable(rows: pa.Table) -> pa.Table:
+    if "split" not in rows.column_names:
+        rows = rows.append_column("split", pa.array([""] * rows.num_rows, pa.string()))
+    return rows.filter(pc.and_(pc.greater(rows["relevance"], 0), pc.not_equal(rows["split"], _HELD_OUT)))
+
+
+def _looked_up(shards: Any, id_column: str, ids: list[str]) -> dict[str, dict[str, Any]]:
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    found = {}
+    for rows in shards:
+        for row in rows.filter(pc.is_in(rows[id_column].cast(pa.string()), wanted)).to_pylist():
+            found[row[id_column]] = row
+    return found
