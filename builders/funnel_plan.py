@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.funnel_judge import open_judge, read_gold
@@ -18,7 +18,7 @@ from dsbuild.filters.funnel_rules import split, step, steps
 from dsbuild.filters.near_duplicates import Near
 from dsbuild.filters.ngram_index import DEFAULT_N
 from dsbuild.graph import Input, Node
-from dsbuild.recipe import Section, validate
+from dsbuild.recipe import OpenSection, validate
 
 # What may be set of a step besides its thresholds.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -36,10 +36,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 DEPTH, RIVALS_SEEN, SHARE, JUDGED = 100, 10, 0.3, 100
 
 
-class FunnelSection(Section):
+class FunnelSection(OpenSection):
     """The funnel. stages: those that run, instead of the usual ones; every other key is a step: false, true, or its settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     stages: tuple[str, ...] | None = None
 

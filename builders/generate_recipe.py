@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from dsbuild import languages
 from dsbuild.builders.funnel_plan import FunnelSection
@@ -15,7 +15,7 @@ from dsbuild.builders.salient import SALIENT
 from dsbuild.builders.salient import STYLES as SALIENT_STYLES
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError
-from dsbuild.recipe import Section
+from dsbuild.recipe import OpenSection, Section
 
 TaskName = Literal["queries", "qa", "triplets", "sts", "nli"]
 # What is used where the recipe names no style; the command says which.
@@ -30,13 +30,11 @@ SALIENT_STYLE = "salient-phrase"
 PAIRS = ("sts", "nli")
 
 
-class GeneratorSection(Section):
+class GeneratorSection(OpenSection):
     """A generator: `salient`, or a kind of language model. model: as that kind calls it; share: of the items, among several generators.
 
     Every other key is an option of that kind of model (`base_url`, `concurrency`, …).
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
     model: str = ""
@@ -52,10 +50,8 @@ class GeneratorSection(Section):
         return Path(self.model).name if self.model else self.name
 
 
-class StyleSection(Section):
+class StyleSection(OpenSection):
     """A style by name ("": the usual one of the task); every other key is an option of it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = ""
 

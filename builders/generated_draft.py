@@ -23,6 +23,9 @@ from dsbuild.filters.query_shapes import Shapes
 from dsbuild.graph import Input, Progress
 from dsbuild.tables import NEGATIVES
 
+# How what was asked about ended, then questions and rows.
+_ENDED = ("asked", "answered", "nothing", "failed", "items", "rows")
+
 
 def write_generated(folder: Path, generating: Generating, progress: Progress) -> dict[str, Any]:
     """Write the draft of a finished build; returns what the command prints.
@@ -98,26 +101,29 @@ def _parts(generating: Generating, progress: Progress) -> Iterator[release.Part]
 
 
 def _asked(generating: Generating, lang: str, progress: Progress) -> dict[str, Any]:
-    """The numbers of one language: passages, what became of those that were asked about, tokens."""
+    """The numbers of one language: passages, what became of those that were asked about, tokens.
+
+    steps: the same of each step before the last one, whose rows the next one was asked about; counts of the language are of the last.
+    """
     picked = progress.done[f"pick.{lang}"][0].facts
     found: Counter[str] = Counter()
+    steps: dict[str, Counter[str]] = {}
     problems: Counter[str] = Counter()
     used: Counter[str] = Counter()
     for node in generating.asks[lang]:
+        earlier = steps.setdefault(node.partition(".")[0], Counter()) if node.startswith("step") else None
         for record in progress.done[node]:
             used.update({name: int(record.measured.get(name, 0)) for name in ("n_asked", "n_said", "n_calls")})
             problems.update(record.facts.get("problems", {}))
-            if node.startswith("step"):
-                continue
             counts = record.counts
-            found.update(
-                {"asked": counts.n_in, "answered": counts.kept, "nothing": counts.dropped, "failed": counts.failed}
-            )
-            found["items"] += record.facts.get("items", 0)
-            found["rows"] += sum(shard.rows for shard in record.outputs["out"])
+            (found if earlier is None else earlier).update(
+                {"asked": counts.n_in, "answered": counts.kept, "nothing": counts.dropped, "failed": counts.failed,
+                 "items": record.facts.get("items", 0), "rows": sum(shard.rows for shard in record.outputs["out"])}
+            )  # fmt: skip
     return {
         "name": language_name(lang), **{name: int(value) for name, value in picked.items()},
-        **{name: found[name] for name in ("asked", "answered", "nothing", "failed", "items", "rows")},
+        **{name: found[name] for name in _ENDED},
+        "steps": [{name: one[name] for name in _ENDED} for one in steps.values()],
         "problems": dict(sorted(problems.items())), "tokens": dict(sorted(used.items())),
     }  # fmt: skip
 
@@ -126,7 +132,7 @@ def _nothing(languages: Mapping[str, Mapping[str, Any]]) -> str:
     problems: Counter[str] = Counter()
     for one in languages.values():
         problems.update(one["problems"])
-    asked = sum(one["asked"] for one in languages.values())
+    asked = sum(one["steps"][0]["asked"] if one["steps"] else one["asked"] for one in languages.values())
     if not asked:
         return "no passage was asked about: see pick.min_chars, pick.max_chars and pick.limit"
     worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
@@ -145,10 +151,12 @@ def _notes(
                 f"{lang}: the budget was reached with {missing:,} of {one['items']:,} questions not asked; "
                 "run again with a larger one: what was answered is not asked again"
             )
-        if one["failed"]:
-            found.append(
-                f"{lang}: {one['failed']:,} of {one['asked']:,} passages failed; dropped/verdicts-* says why for each"
-            )
+        for number, step in enumerate([*one["steps"], one], 1):
+            if step["failed"]:
+                of = f"rows of step {number - 1}" if number > 1 else "passages"
+                found.append(
+                    f"{lang}: {step['failed']:,} of {step['asked']:,} {of} failed; dropped/verdicts-* says why for each"
+                )
     for lang, told in funnels.items():
         if told["in"] and not told["kept"]:
             worst = max(told["steps"], key=lambda step: int(step["lost"]))
@@ -179,13 +187,18 @@ def _section(findings: Mapping[str, Any]) -> dict[str, Any]:
         "rows",
         "tokens",
     ]
-    rows = [
-        [lang, *(one[name] for name in ("passages", "asked", "answered", "nothing", "failed", "items", "rows")),
-         one["tokens"].get("n_asked", 0) + one["tokens"].get("n_said", 0)]
-        for lang, one in findings["generation"].items()
-    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for lang, one in findings["generation"].items():
+        for number, step in enumerate(one["steps"], 1):
+            rows.append(
+                [f"{lang}, step {number}", one["passages"] if number == 1 else "", *(step[name] for name in _ENDED), ""]
+            )
+        tokens = one["tokens"].get("n_asked", 0) + one["tokens"].get("n_said", 0)
+        rows.append([lang, "" if one["steps"] else one["passages"], *(one[name] for name in _ENDED), tokens])
     text = (
         f"{findings['task']} in the style {findings['style']} by {', '.join(findings['generators'])}. "
         "A passage is answered if at least one row came of it. Every row was generated; nobody read it."
     )
+    if any(one["steps"] for one in findings["generation"].values()):
+        text += " The rows of a step are what the next one was asked about; the last line of a language has the tokens of all."
     return {"title": "Generation", "text": text, "table": {"columns": columns, "rows": rows}}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dsbuild import prompts
 from dsbuild.answers import AnswerStore
@@ -25,7 +25,7 @@ from dsbuild.errors import RecipeError
 from dsbuild.language_model import Call, LanguageModel, Said, Sampling
 from dsbuild.llm import ask_all, open_model
 from dsbuild.prompts import Prompt
-from dsbuild.recipe import Section
+from dsbuild.recipe import OpenSection
 from dsbuild.stage import Counts, Result, Shard, Workspace
 from dsbuild.tables import QRELS
 
@@ -46,15 +46,13 @@ JUDGED = pa.schema(
 )
 
 
-class JudgeSection(Section):
+class JudgeSection(OpenSection):
     """A language model that judges, and what it is asked about.
 
     llm: its kind, of `dsbuild.llm`; model: as that kind calls it; low: the share of the positive's score from which a candidate is uncertain;
     below it nobody is asked. extra: how many candidates more than negatives are wanted may be judged for a query. promote: whether what is
     called relevant joins the judgements. All other keys are options of that kind of model (`base_url`, `concurrency`, …).
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     llm: str = "openai"
     model: str

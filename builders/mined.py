@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from dsbuild import executors, release, run
 from dsbuild.builders import licensing
@@ -30,7 +30,7 @@ from dsbuild.builders.rules import Fits, Rule, open_rule
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.graph import Input, Node
-from dsbuild.recipe import Section
+from dsbuild.recipe import OpenSection, Section
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 from dsbuild.tables import RETRIEVAL_TABLES
@@ -41,10 +41,8 @@ _WATCHING = ("bm25", "lsa")
 _WATCHING_LEARNED = (*_WATCHING, "ngrams")
 
 
-class RetrieverSection(Section):
+class RetrieverSection(OpenSection):
     """First stages. use: a comma list; depth: candidates of each for a query; every other key is the options of one retriever."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     use: str
     depth: int = Field(default=200, ge=1)
@@ -58,10 +56,8 @@ class RetrieverSection(Section):
         return found
 
 
-class RuleSection(Section):
+class RuleSection(OpenSection):
     """A rule by name; every other key is an option of that rule."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
 

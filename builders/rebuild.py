@@ -93,7 +93,11 @@ def _run(
     workers: int | None, reporter: run.Reporter,
 ) -> None:  # fmt: skip
     recipe = {key: value for key, value in _drafted(manifest).items() if key != "build"}
-    recipe["source"] = {**recipe["source"], **({"src": src} if src else {})}
+    if "source" not in recipe:  # generated from nothing
+        if src:
+            raise ReleaseError(f"{folder}: its rows come from no source, so --src {src} says nothing; leave it out")
+    else:
+        recipe["source"] = {**recipe["source"], **({"src": src} if src else {})}
     made = build.compose(None, recipe, settings, manifest["recipe"]["build"])
     try:
         build.run_build(made, out, store, executor, workers, reporter)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from dsbuild import languages
 from dsbuild.builders.source import Source, SourceFacts
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node
-from dsbuild.recipe import Section
+from dsbuild.recipe import OpenSection, Section
 from dsbuild.translate.engines import shared_engine
 from dsbuild.translate.find_examples import KINDS, FindExamples
 from dsbuild.translate.translation import EngineChoice, TranslateSegments
@@ -63,10 +63,8 @@ class SourceSection(Section):
         }
 
 
-class EngineSection(Section):
+class EngineSection(OpenSection):
     """An engine by name; every other key is an option of that engine."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from dsbuild.errors import RecipeError, UnknownName
 
@@ -16,6 +16,31 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are refused, values are not changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OpenSection(Section):
+    """A section whose further keys are options of what it names.
+
+    Their order says nothing, and a manifest does not keep it: they are sorted, so that a recipe that comes out of a manifest is written as it was.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sorted(cls, values: Any) -> Any:
+        return in_order(values)
+
+
+def in_order(value: Any) -> Any:
+    """A value with the keys of every mapping in it sorted.
+
+    >>> in_order({"b": 1, "a": {"d": 2, "c": 3}})
+    {'a': {'c': 3, 'd': 2}, 'b': 1}
+    """
+    if isinstance(value, Mapping):
+        return {key: in_order(value[key]) for key in sorted(value, key=str)}
+    return [in_order(one) for one in value] if isinstance(value, list) else value
 
 
 Model = TypeVar("Model", bound=BaseModel)
