@@ -87,7 +87,13 @@ def croissant(
 
 def _description(facts: Mapping[str, Any]) -> str:
     langs = ", ".join(sorted(facts["languages"]))
-    done = {"translate": "translated", "filter": "filtered", "split": "split", "contamination": "checked for overlap"}
+    done = {
+        "translate": "translated",
+        "filter": "filtered",
+        "split": "split",
+        "contamination": "checked for overlap",
+        "generate": "asked about",
+    }
     return f"{facts['source']['name']}, {done.get(facts['build'], 'worked on')} with dsbuild {facts['dsbuild']}: {facts['rows']} rows in {langs}."
 
 
@@ -129,6 +135,13 @@ def _rule(kind: str, action: str) -> dict[str, Any]:
     return {"@type": kind, "odrl:action": {"@id": action}}
 
 
+# What follows from who wrote the texts, by a word of `origins`.
+_LIMITS = {
+    "translated": "Texts are translations: scores on them differ from scores on native text.",
+    "generated": "Texts were generated and no person read them: scores on them differ from scores on what people write.",
+}
+
+
 def _rai(facts: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
     """Computed statements, and what people said; a question without an answer has no entry."""
     counted = [
@@ -149,7 +162,12 @@ def _rai(facts: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
             f"{name} ({engine['license'] or 'terms unknown'}), fingerprint {engine['fingerprint']}"
             for name, engine in facts["engines"].items()
         ]
-        found["rai:dataLimitations"] = "Texts are translations: scores on them differ from scores on native text."
+    if said := [
+        _LIMITS[origin]
+        for origin in _LIMITS
+        if any(origin in one for counts in facts["origins"].values() for one in counts)
+    ]:
+        found["rai:dataLimitations"] = " ".join(said)
     if "uses.unfit" in answers:
         found["rai:dataLimitations"] = " ".join([found.get("rai:dataLimitations", ""), answers["uses.unfit"]]).strip()
     for name, keys in _RAI.items():

@@ -30,7 +30,8 @@ def datasheet(facts: Mapping[str, Any], answers: Answers) -> str:
         f={**facts, "splits": splits}, answers=answers, sections=sections(), not_answered=NOT_ANSWERED,
         kinds={one["table"]: _KINDS.get(one["table"], "a row") for one in splits}, lost_reasons=_reasons(facts),
         translated=[lang for lang, counts in facts["origins"].items() if any(_TRANSLATED in origin for origin in counts)],
-        limit=facts["recipe"]["source"].get("limit"), sampled=[note for note in facts["notes"] if "limit" in note],
+        generated=[lang for lang, counts in facts["origins"].items() if "generated" in counts],
+        limit=facts["recipe"].get("source", {}).get("limit"), sampled=[note for note in facts["notes"] if "limit" in note],
         filters=sorted({name for groups in facts["filters"].values() for name in groups}),
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -88,7 +88,10 @@ def test_a_release_explains_itself_and_is_made_again_without_the_server(tmp_path
     assert passages[one["parent_id"]] in said
     for value in (one["prompt"], one["model"]):
         assert value in said
-    assert (one["generator"], one["seed"]) == ("small", 7)
+    assert one["generator"] == "small"
+    asked = next(body for body in chat.asked if body["data"]["passage"] == passages[one["parent_id"]])
+    drawn = json.loads(one["sampling"])
+    assert (one["seed"], drawn["temperature"], drawn["max_tokens"]) == (asked["seed"], asked["temperature"], 256)
     lost = rows(out, "dropped/en-queries*")
     assert {row["lost_at"] for row in lost} == {"leaked"}
     code, said, err = cli("explain", str(out), "--id", lost[0]["query_id"], "--format", "json")
@@ -191,3 +194,23 @@ def test_styles_and_models_are_listed() -> None:
     assert {"queries/zero-shot", "queries/swim-ir"} <= {one["name"] for one in json.loads(said)}
     code, said, _ = cli("list", "models", "--format", "json")
     assert {one["name"] for one in json.loads(said)} == {"openai", "vllm", "ctranslate2"}
+
+
+def test_a_draft_is_released_and_its_papers_say_that_texts_are_generated(tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "s"))
+    code, _, err = cli(
+        "generate", "queries", "--src", "msmarco-sample", "--limit", "30", "--out", str(tmp_path / "draft"), *store
+    )
+    assert code == 0, err
+    code, _, err = cli(
+        "release", str(tmp_path / "draft"), "--name", "asked", "--version", "1.0.0", "--out", str(tmp_path / "r")
+    )
+    assert code == 0, err
+    out = tmp_path / "r" / "1.0.0"
+    assert cli("verify", str(out))[0] == 0
+    sheet = (out / "DATASHEET.md").read_text("utf-8")
+    n = len(rows(out, "en-queries/*"))
+    assert f"| en | generated | {n} |" in sheet
+    assert "Texts in en were generated, and no person read them." in sheet
+    limits = json.loads((out / "croissant.json").read_text("utf-8"))["rai:dataLimitations"]
+    assert limits.startswith("Texts were generated")
