@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -150,11 +150,15 @@ class AskModel:
     def call(self, item: Item) -> Call:
         """The question about an item. Its seed is made from the row, so it does not matter what is asked beside it."""
         task = self._task
-        own = task.sampling
-        said = {name: self.sampling.get(name, getattr(own, name)) for name in ("temperature", "top_p", "max_tokens")}
-        seed = drawn(self.seed, task.name, task.style, item.key, item.lang, item.number) % (1 << 31)
         messages = task.prompt.messages(item.slots, item.data, task.examples(item))
-        return Call(messages, Sampling(**said, stop=own.stop), seed, task.prompt.schema, logprobs=task.logprobs)
+        return Call(messages, self._sampling, self._seed(item), task.prompt.schema, logprobs=task.logprobs)
+
+    @cached_property
+    def _sampling(self) -> Sampling:
+        return replace(self._task.sampling, **self.sampling)
+
+    def _seed(self, item: Item) -> int:
+        return drawn(self.seed, self._task.name, self._task.style, item.key, item.lang, item.number) % (1 << 31)
 
     def _row(
         self, item: Item, number: int, row: Mapping[str, Any], signature: str, logprob: float | None, n_said: int
@@ -165,7 +169,8 @@ class AskModel:
             **{name: row[name] for name in task.columns.names},
             "id": generated_id(task.name, task.style, self.model.label, item.key, item.lang, f"{item.number}.{number}"),
             "parent_id": item.key, "lang": item.lang, "text": row["text"], "generator": self.model.label, "style": task.style,
-            "prompt": task.prompt.digest, "model": signature, "seed": self.seed, "logprob": logprob, "n_said": n_said,
+            "prompt": task.prompt.digest, "model": signature, "seed": self._seed(item), "logprob": logprob, "n_said": n_said,
+            "sampling": json.dumps(asdict(self._sampling), sort_keys=True),
             "details": json.dumps(details, ensure_ascii=False, sort_keys=True),
         }  # fmt: skip
 

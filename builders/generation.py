@@ -27,7 +27,10 @@ GENERATED = pa.schema(
         pa.field("style", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),  # digest; "" where no model was asked
         pa.field("model", pa.string(), nullable=False),  # digest of the model's fingerprint
-        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),  # of the call; of the build where no model was asked
+        pa.field(
+            "sampling", pa.string()
+        ),  # JSON object: temperature, top_p, max_tokens, stop; null where no model was asked
         pa.field("logprob", pa.float64()),  # mean per token of the whole answer, null where nobody knows
         pa.field("n_said", pa.int32(), nullable=False),  # tokens of the whole answer
         pa.field(

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dsbuild import languages, prompts
 from dsbuild.builders.generation import Item
-from dsbuild.errors import RecipeError, SourceError
+from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.language_model import Sampling
 from dsbuild.prompts import Example, Prompt
 from dsbuild.stage import digest
@@ -61,9 +61,14 @@ class PassageQueries:
         return digest(_EXAMPLES.read_bytes())
 
     @property
+    def shipped(self) -> Prompt:
+        """The style's own prompt."""
+        return prompts.load(_PACKAGE, self.file)
+
+    @property
     def prompt(self) -> Prompt:
-        """The style's prompt, or the user's."""
-        return own_prompt(self.prompt_file) if self.prompt_file else prompts.load(_PACKAGE, self.file)
+        """The user's prompt, or the style's."""
+        return prompt_like(self.prompt_file, self.shipped) if self.prompt_file else self.shipped
 
     @property
     def sampling(self) -> Sampling:
@@ -121,6 +126,23 @@ def own_prompt(path: str) -> Prompt:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as a prompt ({error})") from error
     return prompts.parse(Path(path).name, written)
+
+
+def prompt_like(path: str, shipped: Prompt) -> Prompt:
+    """A user's prompt file whose answers can be read like those of the shipped prompt; `RecipeError` says what is wrong with it.
+
+    It may want fewer settings, and its schema may want more of an answer, not less; without a schema an answer is plain text.
+    """
+    own = own_prompt(path)
+    for slot in sorted(own.slots - shipped.slots - set(language_slots("en"))):
+        raise UnknownName(f"slot of prompt {own.name}", slot, {*shipped.slots, *language_slots("en")})
+    wanted, said = ((one.schema or {}).get("required", []) for one in (shipped, own))
+    if (own.schema is None) != (shipped.schema is None) or not set(wanted) <= set(said):
+        how = (
+            f"its schema requires {', '.join(wanted)}" if shipped.schema else "it has no schema, answers are plain text"
+        )
+        raise RecipeError(f"prompt {own.name}: answers are read as those of {shipped.name}: {how}")
+    return own
 
 
 @cache

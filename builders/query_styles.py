@@ -38,10 +38,8 @@ class InPars(PassageQueries):
     n_shots: ClassVar[int] = 3
 
     @property
-    def prompt(self) -> Prompt:
+    def shipped(self) -> Prompt:
         """Of the two prompts the one that `guided` chooses."""
-        if self.prompt_file:
-            return super().prompt
         return prompts.load("dsbuild.builders", "queries_inpars_guided" if self.guided else "queries_inpars")
 
     @property

@@ -215,8 +215,8 @@ class MakeSalient:
     def _row(self, doc_id: str, number: int, text: str, details: Mapping[str, Any], signature: str) -> dict[str, Any]:
         return {
             "id": generated_id(_TASK, self.style, SALIENT, doc_id, self.lang, f"{number}.0"), "parent_id": doc_id, "lang": self.lang,
-            "text": text, "generator": SALIENT, "style": self.style, "prompt": "", "model": signature, "seed": self.seed, "logprob": None,
-            "n_said": 0, "details": json.dumps(details, ensure_ascii=False, sort_keys=True),
+            "text": text, "generator": SALIENT, "style": self.style, "prompt": "", "model": signature, "seed": self.seed,
+            "sampling": None, "logprob": None, "n_said": 0, "details": json.dumps(details, ensure_ascii=False, sort_keys=True),
         }  # fmt: skip
 
 

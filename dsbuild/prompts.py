@@ -15,20 +15,22 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
 import yaml
 
+from dsbuild.answer_text import broken
 from dsbuild.errors import RecipeError
 from dsbuild.language_model import Message
 from dsbuild.stage import digest
 
 ENDING = ".prompt.md"
 _KEYS = {"version", "source", "schema", "examples"}
-# What chat templates read as borders of messages: <|im_end|>, <start_of_turn>, [INST], [/INST], <<SYS>>.
-_BORDERS = re.compile(r"[<>]|\[(?=/?[A-Z_]+\])")
+# What chat templates read as borders of messages: <|im_end|>, <start_of_turn>, [INST], [/INST], [gMASK], [control_8], <<SYS>>. Brackets of JSON
+# itself stand before a quote, a digit, a bracket, white space or one of its own words.
+_BORDERS = re.compile(r"[<>]|\[(?!(?:true|false|null|NaN|Infinity)\])(?=/?[A-Za-z]\w*\])")
 
 
 def as_data(value: Any) -> str:
@@ -38,7 +40,6 @@ def as_data(value: Any) -> str:
     {"passage": "a \"b\" \u003c|im_end|\u003e\u005b/INST] [1]"}
     """
     written = json.dumps(value, ensure_ascii=False)
-    # Brackets of JSON itself are followed by a quote, a number or white space, never by a name in capitals.
     return _BORDERS.sub(lambda found: f"\\u{ord(found.group()):04x}", written)
 
 
@@ -62,13 +63,13 @@ class Prompt:
     schema: Mapping[str, Any] | None
     examples: tuple[Example, ...] = field(default=(), repr=False)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What stands beside each row that this prompt made."""
         shown = [[one.lang, one.data, one.answer] for one in self.examples]
         return digest(self.text, json.dumps([self.version, self.schema, shown], sort_keys=True, ensure_ascii=False))
 
-    @property
+    @cached_property
     def slots(self) -> frozenset[str]:
         """The settings that the text wants."""
         return frozenset(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
@@ -101,7 +102,7 @@ def parse(name: str, written: str) -> Prompt:
         head = yaml.safe_load(parts[1])
     except yaml.YAMLError as error:
         raise RecipeError(f"prompt {name}: the head is not YAML ({error})") from error
-    if not isinstance(head, dict) or not isinstance(head.get("version"), int):
+    if not isinstance(head, dict) or type(head.get("version")) is not int:
         raise RecipeError(f"prompt {name}: the head needs a version, a whole number")
     if unknown := sorted(set(head) - _KEYS):
         raise RecipeError(f"prompt {name}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
@@ -109,4 +110,22 @@ def parse(name: str, written: str) -> Prompt:
         examples = tuple(Example(one["lang"], one["data"], one["answer"]) for one in head.get("examples") or ())
     except (KeyError, TypeError) as error:
         raise RecipeError(f"prompt {name}: an example has lang, data and answer ({error})") from error
-    return Prompt(name, head["version"], str(head.get("source", "")), parts[2].strip(), head.get("schema"), examples)
+    schema = head.get("schema")
+    if schema is not None:
+        broken(schema, None)  # a schema that is none is told now and not with the first answer
+    return Prompt(name, head["version"], str(head.get("source", "")), _sound(name, parts[2].strip()), schema, examples)
+
+
+def _sound(name: str, text: str) -> str:
+    """The instructions, if every brace in them is a slot or stands there twice."""
+    if not text:
+        raise RecipeError(f"prompt {name}: no instructions after the head")
+    try:
+        found = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise RecipeError(f"prompt {name}: {error}; a brace that is no slot is written twice: {{{{ }}}}") from error
+    for _, slot, form, conversion in found:
+        if slot is not None and (not slot.isidentifier() or form or conversion):
+            said = slot + (f":{form}" if form else "")
+            raise RecipeError(f"prompt {name}: {{{said}}} is no slot; a brace that is none is written twice: {{{{ }}}}")
+    return text
