@@ -215,11 +215,26 @@ def listing(kind: str) -> list[dict[str, str]]:
     if kind not in registries:
         raise UnknownName("kind of names", kind, _KINDS)
     registry = registries[kind]
+    if kind == "styles":
+        return _styles()
     if kind == "filters":
         return [
             {"name": name, "about": ABOUT.get(name) or _first_line(registry.get(name))} for name in registry.names()
         ]
     return [{"name": name, "about": _first_line(registry.get(name))} for name in registry.names()]
+
+
+def _styles() -> list[dict[str, str]]:
+    """The styles that a command can name: what only comes before another step is none of them."""
+    from dsbuild.builders import TASKS, salient
+
+    found: dict[str, Any] = {name: TASKS.get(name) for name in TASKS.names() if not name.startswith("steps/")}
+    found |= {f"queries/{name}": style for name, style in salient.STYLES.items()}
+    said = {name: _first_line(style) for name, style in sorted(found.items())}
+    return [
+        {"name": name, "about": f"Without a model: {about[:1].lower()}{about[1:]}" if name.partition("/")[2] in salient.STYLES else about}
+        for name, about in said.items()
+    ]  # fmt: skip
 
 
 def _first_line(thing: Any) -> str:

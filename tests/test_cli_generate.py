@@ -191,7 +191,13 @@ def test_a_named_recipe_is_whole_and_says_which_model_it_lacks(name: str, tmp_pa
 def test_styles_and_models_are_listed() -> None:
     code, said, _ = cli("list", "styles", "--format", "json")
     assert code == 0
-    assert {"queries/zero-shot", "queries/swim-ir"} <= {one["name"] for one in json.loads(said)}
+    listed = {one["name"]: one["about"] for one in json.loads(said)}
+    assert {"queries/zero-shot", "queries/swim-ir", "queries/inverse-cloze"} <= set(listed)
+    assert {name for name, about in listed.items() if about.startswith("Without a model: ")} == {
+        "queries/inverse-cloze",
+        "queries/salient-phrase",
+    }
+    assert not any(name.startswith("steps/") for name in listed)
     code, said, _ = cli("list", "models", "--format", "json")
     assert {one["name"] for one in json.loads(said)} == {"openai", "vllm", "ctranslate2"}
 
