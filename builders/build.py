@@ -15,6 +15,7 @@ from dsbuild.builders import (
     examples,
     filtered_draft,
     generated,
+    judging,
     mined,
     projected,
     pruned,
@@ -26,6 +27,7 @@ from dsbuild.builders.filtered import FilterRecipe, prepare_filter
 from dsbuild.builders.generate_recipe import GenerateRecipe
 from dsbuild.builders.generated import Generating
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
+from dsbuild.builders.judge_recipe import JudgeRecipe
 from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.projected import ProjectRecipe
@@ -52,6 +54,7 @@ Recipe = (
     | PruneRecipe
     | ProjectRecipe
     | GenerateRecipe
+    | JudgeRecipe
 )
 _KINDS: Mapping[str, type[Recipe]] = {
     "translate": TranslateRecipe,
@@ -63,6 +66,7 @@ _KINDS: Mapping[str, type[Recipe]] = {
     "prune": PruneRecipe,
     "project": ProjectRecipe,
     "generate": GenerateRecipe,
+    "judge": JudgeRecipe,
 }
 # Builds that write their draft themselves.
 _RUNNERS: Mapping[type[Any], Any] = {
@@ -72,6 +76,7 @@ _RUNNERS: Mapping[type[Any], Any] = {
     PruneRecipe: pruned.run_prune,
     ProjectRecipe: projected.run_project,
     GenerateRecipe: generated.run_generate,
+    JudgeRecipe: judging.run_judge,
     TextsRecipe: translated_texts_draft.run_texts,
 }
 
@@ -141,6 +146,8 @@ def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | Generati
     if isinstance(recipe, GenerateRecipe):
         generating = generated.prepare(recipe, store)
         return list(generating.nodes), generating
+    if isinstance(recipe, JudgeRecipe):
+        return list(judging.prepare(recipe, store).nodes), None
     if isinstance(recipe, ProjectRecipe):
         return list(projected.prepare(recipe, store / "digests").nodes), None
     if isinstance(recipe, TextsRecipe):
@@ -177,7 +184,14 @@ def run_build(
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
     if isinstance(
         recipe,
-        SplitRecipe | ContaminationRecipe | MineRecipe | PruneRecipe | ProjectRecipe | TextsRecipe | GenerateRecipe,
+        SplitRecipe
+        | ContaminationRecipe
+        | MineRecipe
+        | PruneRecipe
+        | ProjectRecipe
+        | TextsRecipe
+        | GenerateRecipe
+        | JudgeRecipe,
     ):
         found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])

@@ -18,6 +18,7 @@ from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints, Mask
 from dsbuild.builders.choose_negatives import Block, Blocks, How, identity_of, rule_of
+from dsbuild.builders.judged_qrels import added_to
 from dsbuild.builders.rerank import texts_of
 from dsbuild.builders.rule_scores import share_of
 from dsbuild.builders.rules import below
@@ -27,7 +28,6 @@ from dsbuild.llm import ask_all, open_model
 from dsbuild.prompts import Prompt
 from dsbuild.recipe import OpenSection
 from dsbuild.stage import Counts, Result, Shard, Workspace
-from dsbuild.tables import QRELS
 
 # What a grade makes of a candidate (Boosting Data Utilization, arXiv 2509.09459, keeps its lowest grade alone).
 OUTCOMES = {"irrelevant": "negative", "partial": "drop", "relevant": "positive"}
@@ -205,19 +205,10 @@ class AddJudgements:
         shards = list(inputs["qrels"])
         found = pa.concat_tables(list(inputs["judged"]))
         found = found.filter(pc.equal(found["outcome"], "positive"))
-        schema = shards[0].schema
-        split_of: dict[str, str] = {}
-        if "split" in schema.names:
-            for shard in shards:
-                for query, split in zip(shard["query_id"].to_pylist(), shard["split"].to_pylist(), strict=True):
-                    split_of.setdefault(query, split)
-        more = {
-            "query_id": found["query_id"], "doc_id": found["doc_id"], "relevance": pa.array([1] * found.num_rows, pa.int32()),
-            "judge": found["judge"], "split": pa.array([split_of.get(query) for query in found["query_id"].to_pylist()], pa.string()),
-        }  # fmt: skip
-        columns = [more[one.name] if one.name in more else pa.nulls(found.num_rows, one.type) for one in schema]
-        added = pa.table(columns, names=schema.names).select(schema.names).cast(schema)
+        found = found.select(["query_id", "doc_id", "judge"]).append_column(
+            "relevance", pa.array([1] * found.num_rows, pa.int32())
+        )
+        added = added_to(shards, found, {})
         total = sum(shard.num_rows for shard in shards)
-        assert set(QRELS.names) - {"split"} <= set(schema.names)
         outputs = [*map(Shard, shards), *([Shard(added)] if found.num_rows else [])]
         return Result({"out": outputs}, counts=Counts(total, total), facts={"added": found.num_rows})

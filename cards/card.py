@@ -23,7 +23,8 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 _TEMPLATES = {
     "translate": "card.md.jinja", "translate-texts": "card.md.jinja", "filter": "filtered.md.jinja", "split": "split.md.jinja",
-    "contamination": "contamination.md.jinja", "mine": "retrieval.md.jinja", "prune": "retrieval.md.jinja", "generate": "generated.md.jinja",
+    "contamination": "contamination.md.jinja", "mine": "retrieval.md.jinja", "prune": "retrieval.md.jinja", "judge": "retrieval.md.jinja",
+    "generate": "generated.md.jinja",
     "project": "projected.md.jinja",
 }  # fmt: skip
 _ORIGINS = {

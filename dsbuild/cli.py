@@ -185,6 +185,7 @@ def build_and_print(
         console,
         filter_console,
         generate_console,
+        judge_console,
         leakage_console,
         project_console,
         prune_console,
@@ -211,6 +212,7 @@ def build_and_print(
         "prune": lambda: prune_console.print_pruned(summary),
         "project": lambda: project_console.print_projected(summary),
         "generate": lambda: generate_console.print_generated(summary),
+        "judge": lambda: judge_console.print_judged(summary),
     }
     print_found(output, summary, shows[recipe.build])
 

@@ -23,7 +23,9 @@ from dsbuild.cli import (
     build_and_print,
 )
 
-generate = typer.Typer(no_args_is_help=True, help="Generate queries, questions with answers, triplets or pairs.")
+generate = typer.Typer(
+    no_args_is_help=True, help="Generate queries, questions with answers, triplets or pairs; judge pairs."
+)
 app.add_typer(generate, name="generate")
 
 Source = Annotated[
@@ -136,3 +138,78 @@ _add(
     "Generate pairs of a premise and a hypothesis: entailment, neutral, contradiction.",
     "dsbuild generate nli --src jsonl:FILE --langs hi --engine openai --base-url URL --model NAME",
 )
+
+
+Mode = Annotated[
+    Optional[str], typer.Option("--mode", metavar="M", help="graded, pairwise or likelihood (UMR) [default: graded].")
+]
+PairsOf = Annotated[
+    Optional[str],
+    typer.Option("--pairs", metavar="P", help="Which pairs: candidates, qrels or sample [default: candidates]."),
+]
+Retrievers = Annotated[
+    Optional[str],
+    typer.Option("--retriever", metavar="bm25,lsa", help="First stages that find the candidates [default: those of the release]."),
+]  # fmt: skip
+Depth = Annotated[
+    Optional[int],
+    typer.Option("--depth", metavar="K", min=1, help="Judge the first K candidates of a query [default: 10, of likelihood 100]."),
+]  # fmt: skip
+QuestionLimit = Annotated[
+    Optional[int],
+    typer.Option("--limit", metavar="N", min=1, help="At most N pairs in each language, drawn by the seed."),
+]
+PseudoLabels = Annotated[
+    bool, typer.Option("--pseudo-labels", help="Of likelihood: the best document of each query becomes a judgement.")
+]
+AnySet = Annotated[
+    Optional[str],
+    typer.Option(
+        "--src", metavar="DIR|KIND:PATH", help="A retrieval set: a release folder, beir:DIR, msmarco-sample, …"
+    ),
+]
+JudgedLangs = Annotated[
+    Optional[str], typer.Option("--langs", metavar="hi,en", help="Languages of the queries [default: all of the set].")
+]
+Judge = Annotated[Optional[str], typer.Option("--engine", metavar="E", help="openai, vllm or ctranslate2.")]
+
+
+@generate.command()
+def judge(
+    src: AnySet = None,
+    mode: Mode = None,
+    pairs: PairsOf = None,
+    retriever: Retrievers = None,
+    depth: Depth = None,
+    langs: JudgedLangs = None,
+    engine: Judge = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    limit: QuestionLimit = None,
+    pseudo_labels: PseudoLabels = False,
+    budget_tokens: Budget = None,
+    seed: Seed = None,
+    lang: SourceLang = None,
+    recipe: RecipeFile = None,
+    workers: Workers = None,
+    executor: Executor = Placement.local,
+    out: Out = None,
+    store: StoreDir = STORE,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Judge pairs of a query and a passage by a language model: grades, preferences, or the likelihood of the query.
+
+    Example: dsbuild generate judge --src beir:DIR --retriever bm25 --depth 10 --engine openai --base-url URL --model NAME
+    """
+    from dsbuild.builders import build, mined
+
+    given: dict[str, Any] = {
+        "source.src": mined.as_source(src), "source.lang": lang, "mode": mode, "pairs.of": pairs, "pairs.depth": depth, "pairs.limit": limit,
+        "retriever.use": retriever, "langs": [one.strip() for one in langs.split(",") if one.strip()] if langs else None,
+        "generator.name": engine, "generator.base_url": base_url, "generator.model": model, "pseudo_labels": pseudo_labels or None,
+        "budget.tokens": budget_tokens, "seed": seed,
+    }  # fmt: skip
+    made: Any = build.compose(recipe, given, settings or [], "judge")
+    build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output)
