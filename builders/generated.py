@@ -207,8 +207,8 @@ def _examples(recipe: GenerateRecipe, task: Task, lang: str, source: Opened, nod
         raise RecipeError(
             f"style {task.style} shows judged pairs of the set: {error}; or give examples: --set style.examples_file=FILE"
         ) from error
-    n, max_chars = (getattr(task, name) for name in ("n_examples", "max_chars"))
-    stage = PickExamples(queries.lang, n, max_chars, recipe.seed)
+    n, max_chars, held_out = (getattr(task, name) for name in ("n_examples", "max_chars", "held_out"))
+    stage = PickExamples(queries.lang, n, max_chars, recipe.seed, held_out)
     nodes.append(Node(f"examples.{lang}", stage, {name: whole(one.rows) for name, one in found.items()}))
     return Input(f"examples.{lang}", how="all")
 

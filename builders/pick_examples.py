@@ -17,21 +17,22 @@ from dsbuild.stage import Counts, Result, Shard, Workspace
 EXAMPLES = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("lang", "title", "passage", "query")])
 # Queries that are looked up for each pair that is wanted: some have no passage that is short enough.
 _SPARE = 32
-_HELD_OUT, _FIRST = "test", "train"
+_FIRST = "train"
 
 
 @dataclass(frozen=True)
 class PickExamples:
-    """At most n judged pairs (relevance above 0) of splits other than test: of `train` first, queries by their draws, each with its best passage.
+    """At most n judged pairs (relevance above 0): of `train` first, queries by their draws, each with its best passage.
 
-    lang: of the queries; max_chars: of a passage that is shown whole or not at all. Generated queries are no examples. `SourceError` where
-    there is no pair.
+    lang: of the queries; max_chars: of a passage that is shown whole or not at all; held_out: a split that is never shown, "" for none.
+    Generated queries are no examples. `SourceError` where there is no pair.
     """
 
     lang: str
     n: int = 8
     max_chars: int = 2_000
     seed: int = 0
+    held_out: str = "test"
 
     name: ClassVar[str] = "pick_examples"
     version: ClassVar[int] = 1
@@ -51,8 +52,8 @@ class PickExamples:
                 found.append({"lang": self.lang, **shown})
         if not found:
             raise SourceError(
-                f"no judged pair of a split other than {_HELD_OUT} with a passage of at most {self.max_chars:,} characters: "
-                "give examples (--set style.examples_file=FILE), or longer passages (--set style.max_chars=N)"
+                f"no judged pair of a split other than {self.held_out or 'none'} with a passage of at most {self.max_chars:,} characters: give "
+                "examples (--set style.examples_file=FILE), allow longer ones (style.max_chars=N) or another split (style.held_out=SPLIT)"
             )
         pairs = found[: self.n]
         return Result({"out": [Shard(pa.Table.from_pylist(pairs, EXAMPLES))]}, counts=Counts(len(pairs), len(pairs)))
@@ -63,7 +64,7 @@ class PickExamples:
         drawing: list[tuple[int, int, str]] = []  # the largest on top: both numbers negative
         chosen: set[str] = set()
         for rows in shards:
-            rows = _usable(rows)
+            rows = self._usable(rows)
             splits = rows["split"].to_pylist()
             for query_id, split in dict(zip(rows["query_id"].to_pylist(), splits, strict=True)).items():
                 at = (-int(split != _FIRST), -drawn(self.seed, "example", query_id), query_id)
@@ -77,18 +78,18 @@ class PickExamples:
         best: dict[str, tuple[int, str]] = {}
         wanted = pa.array(sorted(chosen), pa.string())
         for rows in shards:
-            rows = _usable(rows)
+            rows = self._usable(rows)
             rows = rows.filter(pc.is_in(rows["query_id"].cast(pa.string()), wanted))
             for row in rows.select(["query_id", "doc_id", "relevance"]).to_pylist():
                 own = (-row["relevance"], row["doc_id"])
                 best[row["query_id"]] = min(own, best.get(row["query_id"], own))
         return {query_id: best[query_id] for *_, query_id in sorted(drawing, reverse=True)}
 
-
-def _usable(rows: pa.Table) -> pa.Table:
-    if "split" not in rows.column_names:
-        rows = rows.append_column("split", pa.array([""] * rows.num_rows, pa.string()))
-    return rows.filter(pc.and_(pc.greater(rows["relevance"], 0), pc.not_equal(rows["split"], _HELD_OUT)))
+    def _usable(self, rows: pa.Table) -> pa.Table:
+        if "split" not in rows.column_names:
+            rows = rows.append_column("split", pa.array([_FIRST] * rows.num_rows, pa.string()))
+        shown = pc.greater(rows["relevance"], 0)
+        return rows.filter(pc.and_(shown, pc.not_equal(rows["split"], self.held_out)) if self.held_out else shown)
 
 
 def _looked_up(shards: Any, id_column: str, ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -72,8 +72,8 @@ class InPars(PassageQueries):
 class Promptagator(PassageQueries):
     """Up to eight examples of the task at hand, eight queries a passage at T = 0.7 (Promptagator, Dai et al. 2023).
 
-    Examples are judged pairs of the set itself, of splits that are not held out for testing (`PickExamples`, which fills `pairs`: language, title,
-    passage, query), or of examples_file: a JSON object a line with passage, query and perhaps title and lang. max_chars: of a passage that is
+    Examples are judged pairs of the set itself (`PickExamples`, which fills `pairs`: language, title, passage, query), or of examples_file: a JSON
+    object a line with passage, query and perhaps title and lang. max_chars: of a passage that is shown; held_out: the split that is never
     shown. The method then keeps a query whose passage is found first (`funnel.round_trip.k=1`).
     """
 
@@ -81,6 +81,7 @@ class Promptagator(PassageQueries):
     max_tokens: int = 64
     n_examples: int = 8
     max_chars: int = 2_000
+    held_out: str = "test"
     examples_file: str = ""
     pairs: tuple[tuple[str, str, str, str], ...] = ()
 

@@ -48,7 +48,7 @@ class SalientStyle(Protocol):
 
 @dataclass(frozen=True)
 class SalientPhrase:
-    """Keyword queries: the best phrases of a passage (`Phrases`), dealt out to `per_passage` queries or to fewer that they fill.
+    """Keyword queries: the best phrases of a passage, dealt out to `per_passage` queries or to fewer that they fill.
 
     A query has its phrases in the order of the text, and no two that share a term. min_words, max_words: of a query; a passage whose phrases do
     not fill one gives none. Nothing is drawn: another seed makes the same queries.
