@@ -35,7 +35,7 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
     recipe = generating.recipe
     languages = {lang: _asked(generating, lang, progress) for lang in generating.asks}
     if not any(one["rows"] for one in languages.values()):
-        raise EngineError(_nothing(languages))
+        raise EngineError(_nothing(languages, generating, progress))
     shown = recipe.model_dump(mode="json", exclude_none=True, exclude={"source"} if recipe.source is None else None)
     findings = {
         "task": recipe.task, "style": recipe.style_name(), "generators": [one.label for one in recipe.asked()], "seed": recipe.seed,
@@ -128,7 +128,7 @@ def _asked(generating: Generating, lang: str, progress: Progress) -> dict[str, A
     }  # fmt: skip
 
 
-def _nothing(languages: Mapping[str, Mapping[str, Any]]) -> str:
+def _nothing(languages: Mapping[str, Mapping[str, Any]], generating: Generating, progress: Progress) -> str:
     problems: Counter[str] = Counter()
     for one in languages.values():
         problems.update(one["problems"])
@@ -136,9 +136,24 @@ def _nothing(languages: Mapping[str, Mapping[str, Any]]) -> str:
     if not asked:
         return "no passage was asked about: see pick.min_chars, pick.max_chars and pick.limit"
     worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
+    detail = _detail(problems.most_common(1)[0][0], generating, progress)
     return (
-        f"none of {asked:,} passages got a usable answer: {worst}; nothing was written, answers are kept in the store"
+        f"none of {asked:,} passages got a usable answer: {worst}{f', such as: {detail}' if detail else ''}; "
+        "nothing was written, answers are kept in the store"
     )
+
+
+def _detail(problem: str, generating: Generating, progress: Progress) -> str:
+    """What was said of the first question that ended with a problem."""
+    for node in (node for nodes in generating.asks.values() for node in nodes):
+        for record in progress.done[node]:
+            if not record.verdicts.rows:
+                continue
+            rows = parquet.read(progress.store.path(record.key, record.verdicts.file), ["rule", "detail"])
+            for said in rows.filter(pc.equal(rows["rule"], problem))["detail"].to_pylist():
+                if said:
+                    return str(said)
+    return ""
 
 
 def _notes(
