@@ -141,6 +141,10 @@ class GenerateRecipe(Section):
             )
         if len(found) > 1 and any(one.name == SALIENT for one in found):
             raise RecipeError("generators: salient needs no model and is used alone")
+        if found[0].name == SALIENT and (said := found[0].options()):
+            raise RecipeError(
+                f"generator {SALIENT}: it needs no model, so {', '.join(said)} says nothing; leave it out, or name another --engine"
+            )
         return found
 
     @property

@@ -40,6 +40,10 @@ def test_what_is_chosen_for_the_user_is_said(tmp_path: Path) -> None:
     named = ("--engine", "salient", "--style", "salient-phrase")
     code, _, err = cli("generate", "queries", "--src", "msmarco-sample", "--out", str(tmp_path / "b"), *place, *named)
     assert (code, "named" in err) == (0, False)
+    code, _, err = cli(
+        "generate", "queries", "--src", "msmarco-sample", *named, "--model", "m", "--out", str(tmp_path / "c"), *place
+    )
+    assert (code, "generator salient: it needs no model, so model says nothing" in err) == (2, True)
 
 
 @pytest.mark.parametrize("task", ["qa", "triplets", "sts", "nli"])
