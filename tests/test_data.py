@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsbuild import languages, sentences
-from dsbuild.filters import data
+from dsbuild.filters import data, funnel_rules
 from dsbuild.filters.checks import CheckTranslations
 from dsbuild.filters.decide_rows import DecideRows
 from dsbuild.filters.identify import IdentifyRows
@@ -69,4 +69,27 @@ def test_a_changed_table_of_the_core_is_another_digest(name, tmp_path, monkeypat
 
 def test_every_data_file_of_the_room_is_covered() -> None:
     files = {path.name for path in data._FOLDER.iterdir() if path.suffix in (".json", ".tsv", ".yaml", ".ftz")}
-    assert files == {*data.CHECKS, *data.SCORERS, *data.RULES}
+    # The funnel's own are in its digests (below); question words describe a release and decide nothing.
+    funnel = {"funnel.yaml", *funnel_rules.LISTS, "question_words.tsv"}
+    assert files == {*data.CHECKS, *data.SCORERS, *data.RULES, *funnel}
+
+
+@pytest.mark.parametrize("name", ["funnel.yaml", *funnel_rules.LISTS])
+def test_a_changed_file_of_the_funnel_is_another_digest(name, tmp_path, monkeypatch) -> None:
+    def said() -> tuple[str, str]:
+        funnel_rules.lists_digest.cache_clear()
+        return funnel_rules.funnel_digest(("form", "copied")), funnel_rules.lists_digest()
+
+    before = said()
+    for one in ("funnel.yaml", *funnel_rules.LISTS):
+        added = b"# x\n" if one == name else b""
+        (tmp_path / one).write_bytes((data._FOLDER / one).read_bytes() + added)
+    monkeypatch.setattr(funnel_rules, "_FOLDER", tmp_path)
+    monkeypatch.setattr(funnel_rules, "_FILE", tmp_path / "funnel.yaml")
+    try:
+        assert [one != two for one, two in zip(before, said(), strict=True)] == [
+            name == "funnel.yaml",
+            name in funnel_rules.LISTS,
+        ]
+    finally:
+        funnel_rules.lists_digest.cache_clear()
