@@ -61,7 +61,7 @@ class JudgeRecipe(Section):
     mode: Mode = "graded"
     source: SourceSection
     langs: tuple[str, ...] = ()
-    generator: GeneratorSection
+    generator: GeneratorSection | None = None
     retriever: RetrieverSection | None = None
     pairs: PairsSection = PairsSection()
     compare: How = "adjacent"
@@ -86,9 +86,17 @@ class JudgeRecipe(Section):
         """The prompt."""
         return prompt_of(self.mode, self.prompt_file)
 
+    def asked(self) -> GeneratorSection:
+        """The model; `RecipeError` where none is named."""
+        if self.generator is None:
+            raise RecipeError(
+                "generate judge: which model? Say --engine openai --base-url URL --model NAME, or vllm, or ctranslate2"
+            )
+        return self.generator
+
     def judge(self) -> str:
         """What the model's candidates and pseudo-labels are called after."""
-        return f"{'umr' if self.mode == 'likelihood' else 'judge'}:{self.generator.label}"
+        return f"{'umr' if self.mode == 'likelihood' else 'judge'}:{self.asked().label}"
 
     def check(self) -> None:
         """`RecipeError` for what cannot be meant."""

@@ -51,13 +51,14 @@ def prepare(recipe: JudgeRecipe, store: Path) -> Judging:
     """Open the source, the retrievers and the model, and lay out the graph; what is wrong with them is told before work starts."""
     recipe.check()
     prompt = recipe.prompt()
-    LANGUAGE_MODELS.target(recipe.generator.name)
-    choice = ModelChoice(recipe.generator.name, recipe.generator.label, recipe.generator.options())
+    asked = recipe.asked()
+    LANGUAGE_MODELS.target(asked.name)
+    choice = ModelChoice(asked.name, asked.label, asked.options())
     model = choice.opened()
     source = open_tables(recipe.source, digests=store / "digests")
     opened = replace(source, tables=tuple(one for one in source.tables if one.table in RETRIEVAL_TABLES))
     licensing.check_opened(opened, recipe.release.license, derived=False)
-    print_of = {"model": dict(model.fingerprint()), "prompt": prompt.digest}
+    fingerprint = {"model": dict(model.fingerprint()), "prompt": prompt.digest}
     nodes = [*opened.nodes]
     final = {one.key: one.rows for one in opened.tables}
     candidates: dict[str, tuple[Input, ...]] = {}
@@ -77,10 +78,10 @@ def prepare(recipe: JudgeRecipe, store: Path) -> Judging:
         )  # fmt: skip
         from_stages = {f"candidates.{number}": whole(one) for number, one in enumerate(first)}
         nodes.append(Node(f"pairs.{lang}", choose, {**texts, "qrels": whole(qrels), **from_stages}))
-        asked = {**texts, "pairs": Input(f"pairs.{lang}", how="all")}
+        inputs = {**texts, "pairs": Input(f"pairs.{lang}", how="all")}
         if spent is not None and (recipe.budget.tokens is not None or recipe.budget.cost is not None):
-            asked["spent"] = spent
-        nodes.append(Node(f"ask.{lang}", _asking(recipe, lang, choice), asked, print_of))
+            inputs["spent"] = spent
+        nodes.append(Node(f"ask.{lang}", _asking(recipe, lang, choice), inputs, fingerprint))
         spent = Input(f"ask.{lang}", "spent", "all")
         made, added = _made(recipe, lang, {**texts, "qrels": whole(qrels)})
         nodes += made

@@ -39,7 +39,7 @@ def write_judged(folder: Path, judging: Judging, progress: Progress) -> dict[str
     shown = public_searched(recipe, recipe.retriever.use) if recipe.retriever else public_recipe(raw)
     prompt, terms = recipe.prompt(), judging.choice.opened().terms()
     findings: dict[str, Any] = {
-        "mode": recipe.mode, "judge": recipe.generator.label, "pairs": recipe.pairs.of, "depth": recipe.depth(), "seed": recipe.seed,
+        "mode": recipe.mode, "judge": judging.choice.label, "pairs": recipe.pairs.of, "depth": recipe.depth(), "seed": recipe.seed,
         "relevant": recipe.qrels.relevant,
         "model": {**asdict(terms), "fingerprint": dict(judging.choice.opened().fingerprint())},
         "prompt": {"version": prompt.version, "digest": prompt.digest, "source": prompt.source}, "judging": languages, **_carried(judging),
@@ -51,10 +51,10 @@ def write_judged(folder: Path, judging: Judging, progress: Progress) -> dict[str
     }
     draft = Draft(shown, recipe.title(), judging.opened, judging.nodes, judging.final, progress, added)
     notes = [*recipe.notes(), *_notes(judging, languages, progress)]
-    notes.append(f"{recipe.generator.label}: {terms.license}{f' ({terms.note})' if terms.note else ''}")
+    notes.append(f"{judging.choice.label}: {terms.license}{f' ({terms.note})' if terms.note else ''}")
     manifest = write(draft, folder, findings, notes, list(_parts(judging, progress)), judge_sections(findings))
     return {
-        "release": str(folder), "mode": recipe.mode, "judge": recipe.generator.label, "languages": languages, "notes": manifest["notes"],
+        "release": str(folder), "mode": recipe.mode, "judge": judging.choice.label, "languages": languages, "notes": manifest["notes"],
     }  # fmt: skip
 
 

@@ -12,11 +12,21 @@ from typing import Any
 Answer = Callable[[dict[str, Any], Mapping[str, Any]], Any]
 
 
-class ScriptedChat:
-    """The server. answer: None says the first words of the passage; tokens: asked and said of each answer."""
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # as many may come at once as a model has in flight; the others would be reset
 
-    def __init__(self, answer: Answer, tokens: tuple[int, int] = (40, 10)) -> None:
-        self.answer, self.tokens = answer, tokens
+
+class ScriptedChat:
+    """The server. answer: None says the first words of the passage; tokens: asked and said of each answer.
+
+    score: the log-probability of every token of a given text, each character of which is one; None: it scores none.
+    """
+
+    def __init__(
+        self, answer: Answer, tokens: tuple[int, int] = (40, 10), score: Callable[[str], float] | None = None
+    ) -> None:
+        self.answer, self.tokens, self.score = answer, tokens, score
+        self.scored: list[str] = []
         self.asked: list[Mapping[str, Any]] = []
         self._lock = threading.Lock()
 
@@ -34,6 +44,10 @@ class ScriptedChat:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if "prompt" in body:
+                    found = outer.scores(body["prompt"]) if body.get("echo") else None
+                    self.say(200 if found else 404, found or {"error": {"message": "no"}})
+                    return
                 said, status = outer.said(body), 200
                 if isinstance(said, int):
                     self.say(said, {"error": {"message": "no"}})
@@ -53,7 +67,7 @@ class ScriptedChat:
                 self.end_headers()
                 self.wfile.write(data)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -74,6 +88,14 @@ class ScriptedChat:
             with self._lock:
                 self.asked.append({"data": data, **body})
         return self.answer(data, body)
+
+    def scores(self, prompt: str) -> dict[str, Any] | None:
+        if self.score is None:
+            return None
+        with self._lock:
+            self.scored.append(prompt)
+        logprobs = {"tokens": list(prompt), "token_logprobs": [None, *[self.score(prompt)] * (len(prompt) - 1)]}
+        return {"choices": [{"text": prompt, "logprobs": logprobs}], "usage": {"prompt_tokens": len(prompt)}}
 
     def passages(self) -> list[str]:
         """The passages that were asked about, in the order of their coming."""
