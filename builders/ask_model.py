@@ -35,7 +35,8 @@ SPENT = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in ("n_as
 class ModelChoice:
     """A language model by kind and options; what decides its answers is its fingerprint (`Node.model`), not the options.
 
-    label: what rows call it; low, high: its share of the items, a part of [0, 1) by a hash of each item.
+    label: what rows call it; low, high: its share of the rows that are asked about, a part of [0, 1) by a hash of each: all
+    questions about a row go to one model, so a row ends once.
     """
 
     kind: str
@@ -54,7 +55,7 @@ class ModelChoice:
 
     def takes(self, item: Item, seed: int) -> bool:
         """Whether an item is this model's."""
-        at = (drawn(seed, "generator", item.key, item.lang, item.number) % _WHOLE) / _WHOLE
+        at = (drawn(seed, "generator", item.key, item.lang) % _WHOLE) / _WHOLE
         return self.low <= at < self.high
 
 

@@ -31,7 +31,7 @@ PAIRS = ("sts", "nli")
 
 
 class GeneratorSection(OpenSection):
-    """A generator: `salient`, or a kind of language model. model: as that kind calls it; share: of the items, among several generators.
+    """A generator: `salient`, or a kind of language model. model: as that kind calls it; share: of the passages, among several generators.
 
     Every other key is an option of that kind of model (`base_url`, `concurrency`, …).
     """

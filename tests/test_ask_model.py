@@ -130,7 +130,7 @@ def test_a_budget_is_what_was_spent_before_too(tmp_path: Path, monkeypatch: pyte
     assert (len(made), len(more.calls)) == (8, 4)
 
 
-def test_several_models_share_the_items_by_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_models_share_the_passages_by_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = passages(*(f"The word{n} is old." for n in range(200)))
     models = {"a": ScriptedModel(echo, "a"), "b": ScriptedModel(echo, "b")}
     parts = [("a", 0.0, 0.25), ("b", 0.25, 1.0)]
@@ -142,6 +142,7 @@ def test_several_models_share_the_items_by_a_hash(tmp_path: Path, monkeypatch: p
         asked[kind] = Counter(row["parent_id"] for row in made)
     assert asked["a"] + asked["b"] == Counter({f"p{n}": 2 for n in range(200)})
     assert 60 < asked["a"].total() < 140
+    assert not set(asked["a"]) & set(asked["b"])
     # More passages do not change who is asked about these.
     first = ModelChoice("a", "a", low=0.0, high=0.25)
     made, _, _ = ask(models, tmp_path, monkeypatch, table.slice(0, 50), options={"per_passage": 2}, choice=first)
