@@ -37,8 +37,8 @@ class Budget:
 
     tokens: most tokens of questions and answers together, cost: most money, both None for no end; price_asked, price_said: money per million
     tokens; before: what was used before, by other parts of a build. Answers that were known already count as if they were new, so that
-    running again with the same budget ends at the same place. What is in flight at the end is waited for, so that at most as many
-    answers as the model has in flight go over it.
+    running again with the same budget ends at the same place. What is in flight at the end, or drawn to be asked next, is
+    waited for: about twice as many answers as the model has in flight may go over it.
 
     >>> budget = Budget(tokens=100)
     >>> budget.add(Said("yes", n_asked=90, n_said=9)); budget.reached

@@ -2,14 +2,17 @@
 
 It prints its port. Chat answers come from the model, token by token; `response_format` with a JSON schema is kept by writing the schema's
 structure and letting the model fill the strings; seeds, limits, stops, log-probabilities, streams, and scores of given prompts (echo) work.
-Every request is a line of LOG. CONTROL is a JSON file, read at each request: a list of faults, each {"match": words of the last message ("":
-all), "times": how often (missing: always), "do": what}: a status, "slow", "drop", "half", "no_json", "no_schema", "refuse_schema",
-"no_logprobs", "endless", "empty", "refuse", "obey", "die".
+Every request is a line of LOG, and every answer that went out whole is another. CONTROL is a JSON file, read at each request: a list of
+faults, each {"match": words of the last message ("": all), "after": requests that go well before, "times": how often then (missing: always),
+"do": what}: a status, "slow", "drop", "half", "stall", "flood", "html", "no_json", "half_json", "no_schema", "refuse_schema", "json_object" (the
+only way in which it takes a schema), "no_logprobs", "endless", "empty", "refuse", "wrong_language", "obey" (say to the letter what a passage
+dictates after SAY:), "die". What was counted is forgotten when the server starts anew. With --key, a request must bear it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -24,6 +27,11 @@ import ctranslate2
 from tokenizers import Tokenizer
 
 SLOW_S = 0.4
+STALL_S = 5.0
+DICTATED = "SAY:"
+OBEYED = [{"query": "obeyed", "id": "other", "doc_id": "other"}, {"query": "obeyed"}]
+REFUSED = {"refuse_schema": ("json_schema", "json_object"), "json_object": ("json_schema",)}
+OTHER_LANGUAGE = "नदी के किनारे की पुरानी कहानी कौन सुनाता है"
 _STRING_TOKENS = 12
 
 
@@ -66,11 +74,16 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, model: Model, log: Path, control: Path) -> None:
+    def __init__(self, port: int, model: Model, log: Path, control: Path, key: str) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.model, self.log, self.control = model, log, control
+        self.model, self.log, self.control, self.key = model, log, control, key
         self.used: dict[str, int] = {}
         self.lock = threading.Lock()
+
+    def handle_error(self, request: Any, address: Any) -> None:
+        """Who asked and did not wait is no error of the server."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, address)
 
     def note(self, entry: Mapping[str, Any]) -> None:
         with self.lock, self.log.open("a", encoding="utf-8") as handle:
@@ -85,8 +98,10 @@ class Server(ThreadingHTTPServer):
         with self.lock:
             for number, one in enumerate(faults):
                 key = json.dumps([number, one], sort_keys=True)
-                if one.get("match", "") in said and self.used.get(key, 0) < one.get("times", 1 << 30):
-                    self.used[key] = self.used.get(key, 0) + 1
+                if one.get("match", "") not in said:
+                    continue
+                self.used[key] = used = self.used.get(key, 0) + 1
+                if 0 < used - one.get("after", 0) <= one.get("times", 1 << 30):
                     return one["do"]
         return None
 
@@ -104,39 +119,59 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, {"object": "list", "data": [{"id": "stories", "object": "model"}]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(data)
         chat = self.path.endswith("/chat/completions")
         said = body["messages"][-1]["content"] if chat else body["prompt"]
         fault = self.server.fault(said)
+        self.request_id = f"{time.time_ns():x}-{threading.get_ident():x}"
+        self.said = said
         self.server.note(
-            {
-                "path": self.path,
-                "said": said,
-                "fault": fault,
-                "schema": "response_format" in body,
-                "seed": body.get("seed"),
-            }
-        )
+            {"request": self.request_id, "digest": hashlib.sha256(data).hexdigest(), "path": self.path, "said": said, "fault": fault,
+             "schema": (body.get("response_format") or {}).get("type"), "seed": body.get("seed"),
+             "roles": [one["role"] for one in body.get("messages", [])]}
+        )  # fmt: skip
+        if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
+            # As some servers do, the refusal repeats what was sent.
+            self.send(401, {"error": {"message": f"wrong key: {self.headers['Authorization']}"}})
+        elif self.spoiled(body, fault):
+            pass
+        elif not chat:
+            self.complete(body)
+        elif body.get("stream"):
+            self.stream(body, fault)
+        else:
+            self.end(self.answer(body, fault))
+
+    def end(self, answer: Mapping[str, Any]) -> None:
+        """Send a whole answer."""
+        self.note_answer(answer)
+        self.send(200, answer)
+
+    def note_answer(self, answer: Mapping[str, Any]) -> None:
+        """Log it before its last byte goes out, so that who has it finds it in the log."""
+        self.server.note({"answered": self.request_id, "said": self.said, "usage": answer["usage"]})
+
+    def spoiled(self, body: Mapping[str, Any], fault: Any) -> bool:
+        """Do what the server rather than the model does wrong; whether nothing is left to say."""
         if fault == "die":
             os._exit(9)
         if fault == "slow":
             time.sleep(SLOW_S)
         if isinstance(fault, int):
             self.send(fault, {"error": {"message": "busy"}}, {"Retry-After": "0"} if fault == 429 else {})
+        elif body.get("response_format", {}).get("type") in REFUSED.get(fault, ()):
+            self.send(400, {"error": {"message": "response_format is not supported"}})
+        elif fault == "html":
+            self.send(200, "<html>Sign in to this network</html>")
         elif fault == "drop":
             self.close_connection = True
             self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"choices":')
             self.wfile.flush()
             self.connection.close()
-        elif fault == "refuse_schema" and "response_format" in body:
-            self.send(400, {"error": {"message": "response_format is not supported"}})
-        elif not chat:
-            self.complete(body)
-        elif body.get("stream"):
-            self.stream(body, fault)
         else:
-            answer = self.answer(body, fault)
-            self.send(200, answer)
+            return False
+        return True
 
     def answer(self, body: Mapping[str, Any], fault: Any) -> dict[str, Any]:
         """A whole answer, from the model unless the fault says otherwise."""
@@ -144,11 +179,12 @@ class Handler(BaseHTTPRequestHandler):
         prompt = model.tokens("".join(f"{one['content']}\n" for one in body["messages"]))
         limit = int(body.get("max_tokens") or body.get("max_completion_tokens") or 64)
         heat, seed = float(body.get("temperature") or 0), int(body.get("seed") or 0)
-        wanted = (body.get("response_format") or {}).get("json_schema", {}).get("schema")
+        form = body.get("response_format") or {}
+        wanted = form.get("json_schema", form).get("schema")
         finish = "stop"
         tokens: list[str] = []
         scores: list[float] = []
-        if wanted and fault not in ("no_schema", "no_json", "endless", "empty", "refuse", "obey"):
+        if wanted and fault not in ("no_schema", "no_json", "endless", "empty", "refuse", "obey", "wrong_language"):
             value = self.fill(wanted, prompt, heat, seed)
             text = json.dumps(value, ensure_ascii=False)
         else:
@@ -165,10 +201,13 @@ class Handler(BaseHTTPRequestHandler):
             message["content"] = f"Sure! {text}"
         if fault == "refuse":
             message = {"role": "assistant", "content": None, "refusal": "I would rather not."}
+        if fault == "half_json":
+            message["content"] = text[: len(text) // 2]
+        if fault == "wrong_language":
+            names = (wanted or {}).get("properties", {})
+            message["content"] = json.dumps(dict.fromkeys(names, OTHER_LANGUAGE)) if names else OTHER_LANGUAGE
         if fault == "obey":
-            message["content"] = json.dumps(
-                [{"query": "obeyed", "id": "other", "doc_id": "other"}, {"query": "obeyed"}]
-            )
+            message["content"] = dictated(body["messages"][-1]["content"])
         choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish}
         if body.get("logprobs") and fault != "no_logprobs":
             choice["logprobs"] = {
@@ -214,10 +253,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         for place, piece in enumerate(self.pieces(whole, text)):
-            if fault == "half" and place == 1:
+            if fault in ("half", "stall") and place == 1:
+                time.sleep(STALL_S if fault == "stall" else 0)
                 return
-            self.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
-            self.wfile.flush()
+            while True:
+                self.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+                self.wfile.flush()
+                if fault != "flood":
+                    break
+        self.note_answer(whole)
         self.wfile.write(b"data: [DONE]\n\n")
 
     @staticmethod
@@ -252,7 +296,7 @@ class Handler(BaseHTTPRequestHandler):
             shown[0], shown[1] = "", shown[1].removeprefix(" ")
             choice["logprobs"] = {"tokens": [*shown, *more], "token_logprobs": [*model.scores(prompt), *scores]}
         usage = {"prompt_tokens": len(prompt), "completion_tokens": len(more)}
-        self.send(200, {"object": "text_completion", "choices": [choice], "usage": usage})
+        self.end({"object": "text_completion", "choices": [choice], "usage": usage})
 
     def send(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
         data = json.dumps(value).encode()
@@ -265,6 +309,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+def dictated(said: str) -> str:
+    """What the texts of a question dictate, to the letter; `OBEYED` where none does."""
+    try:
+        texts = [one for one in json.loads(said).values() if isinstance(one, str)]
+    except (ValueError, AttributeError):
+        texts = [said]
+    found = [text.partition(DICTATED)[2] for text in texts if DICTATED in text]
+    return found[0] if found else json.dumps(OBEYED)
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
@@ -272,8 +326,9 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     parser.add_argument("control", type=Path)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key", default="")
     said = parser.parse_args()
-    server = Server(said.port, Model(said.model), said.log, said.control)
+    server = Server(said.port, Model(said.model), said.log, said.control, said.key)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -6,11 +6,6 @@ How often who was asked is counted in the server's own log, by code that knows n
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +18,7 @@ from dsbuild.budget import Budget
 from dsbuild.chat_server import ChatServer
 from dsbuild.language_model import Call, Message, Said, Sampling
 from dsbuild.llm import ask_all
-from tests.small_set import ROOT, rows
+from tests.story_process import Served
 from tests.tiny_story_model import is_real, write_checkpoint, write_ctranslate2
 
 pytest.importorskip("torch")
@@ -42,54 +37,6 @@ N = 12
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("stories")
     return write_ctranslate2(write_checkpoint(place / "checkpoint"), place / "ct2")
-
-
-class Served:
-    """The server as a process: it can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path, place: Path) -> None:
-        self.folder, self.log, self.control = folder, place / "log.jsonl", place / "faults.json"
-        self.port = 0
-        self.process: Any = None
-        self.faults()
-
-    def faults(self, *faults: dict[str, Any]) -> None:
-        partial = self.control.with_suffix(".new")
-        partial.write_text(json.dumps(faults), "utf-8")
-        partial.replace(self.control)
-
-    def start(self) -> Served:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.story_server",
-            str(self.folder),
-            str(self.log),
-            str(self.control),
-            "--port",
-            str(self.port),
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-        self.port = int(self.process.stdout.readline())
-        return self
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def asked(self, mark: str = "passage") -> Counter[str]:
-        """The questions about passages and how often each was answered (not refused by a fault)."""
-        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
-        return Counter(
-            one["said"]
-            for one in lines
-            if mark in one["said"] and one["fault"] not in (429, 500, 503, "drop", "die", "half")
-        )
 
 
 @pytest.fixture
@@ -169,12 +116,12 @@ def test_what_a_model_says_that_is_no_answer_is_told_and_stays(
     served.faults({"match": "dog 3", "do": fault})
     found = ask(served, tmp_path / "a", calls(), stream=stream)
     assert [one.problem for one in found] == [problem if number == 3 else "" for number in range(N)]
-    before = sum(served.asked().values())
+    before = sum(served.answered().values())
     served.faults()
     assert [one.problem for one in ask(served, tmp_path / "a", calls(), stream=stream)] == [
         one.problem for one in found
     ]
-    assert sum(served.asked().values()) == before
+    assert sum(served.answered().values()) == before
 
 
 @pytest.mark.parametrize("fault", [429, 500, 503, "drop", "half"])
@@ -183,7 +130,7 @@ def test_storms_and_lost_connections_end_answered(served: Served, tmp_path: Path
     served.faults({"match": "dog 1", "do": fault, "times": 3}, {"match": "dog", "do": fault, "times": 5})
     found = ask(served, tmp_path / "a", calls(), stream=stream, retries=8)
     assert [one.problem for one in found] == [""] * N
-    assert served.asked() == Counter({call.messages[-1].text: 1 for call in calls()})
+    assert served.answered() == Counter({call.messages[-1].text: 1 for call in calls()})
 
 
 def test_a_text_that_always_fails_is_unreachable_and_is_asked_again_by_the_next_run(
@@ -194,7 +141,7 @@ def test_a_text_that_always_fails_is_unreachable_and_is_asked_again_by_the_next_
     assert [one.problem for one in found] == ["unreachable" if number == 7 else "" for number in range(N)]
     served.faults()
     assert [one.problem for one in ask(served, tmp_path / "a", calls(), retries=1)] == [""] * N
-    assert served.asked() == Counter({call.messages[-1].text: 1 for call in calls()})
+    assert served.answered() == Counter({call.messages[-1].text: 1 for call in calls()})
 
 
 def test_a_slow_answer_ends_by_its_time(served: Served, tmp_path: Path) -> None:
@@ -207,8 +154,7 @@ def test_a_server_that_knows_no_schema_is_asked_without_one(served: Served, tmp_
     served.faults({"do": "refuse_schema"})
     found = ask(served, tmp_path / "a", calls(3))
     assert {one.problem for one in found} == {"not_json"}  # this model writes stories unless it is held
-    lines = [json.loads(line) for line in served.log.read_text("utf-8").splitlines()]
-    assert all(not one["schema"] for one in lines if "passage" in one["said"])
+    assert {one["schema"] for one in served.requests()} == {None}
 
 
 def test_a_budget_ends_and_a_larger_one_goes_on(served: Served, tmp_path: Path) -> None:
@@ -218,75 +164,4 @@ def test_a_budget_ends_and_a_larger_one_goes_on(served: Served, tmp_path: Path) 
     assert {one.problem for one in found} == {"", "budget"}
     found = ask(served, tmp_path / "a", calls(), Budget(tokens=100_000), concurrency=1)
     assert {one.problem for one in found} == {""}
-    assert served.asked() == Counter({call.messages[-1].text: 1 for call in calls()})
-
-
-def write_passages(place: Path, n: int) -> Path:
-    path = place / "passages.jsonl"
-    path.write_text(
-        "".join(
-            json.dumps(
-                {"doc_id": f"d{k}", "text": f"A passage about the dog number {k}, which likes to run in the park."}
-            )
-            + "\n"
-            for k in range(n)
-        ),
-        "utf-8",
-    )
-    return path
-
-
-def command(served: Served, place: Path, source: Path) -> list[str]:
-    steps = "--set funnel.stages=[form]"
-    return [sys.executable, "-m", "dsbuild", "generate", "queries", "--src", f"jsonl:{source}", "--lang", "en", "--langs", "en", "--engine", "openai",
-            "--base-url", served.url, "--model", "stories", "--out", str(place / "out"), "--store", str(place / "store"), *steps.split(),
-            "--set", "generator.concurrency=2", "--set", "generator.retries=60", "--set", "generator.pause_s=0.1"]  # fmt: skip
-
-
-def wait_for(served: Served, n: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if served.log.is_file() and sum(served.asked().values()) >= n:
-            return
-        time.sleep(0.02)
-    raise AssertionError("the server was not asked")
-
-
-def accounted(place: Path, n: int) -> None:
-    made = rows(place / "out", "en-queries/*") + rows(place / "out", "dropped/en-queries*")
-    assert Counter(one["parent_id"] for one in made) == Counter({f"d{k}": 1 for k in range(n)})
-    assert len({one["query_id"] for one in made}) == n
-
-
-def test_the_server_is_killed_and_comes_back(served: Served, tmp_path: Path) -> None:
-    source = write_passages(tmp_path, 30)
-    with subprocess.Popen(
-        command(served, tmp_path, source), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as run:
-        wait_for(served, 5)
-        served.kill()
-        time.sleep(0.3)
-        served.start()
-        said = run.communicate(timeout=120)
-    assert run.returncode == 0, said
-    accounted(tmp_path, 30)
-    # What was in flight when it died may have been asked before; nothing that was answered was asked again.
-    assert sum(n - 1 for n in served.asked().values()) <= 2
-
-
-def test_the_build_is_killed_and_run_again(served: Served, tmp_path: Path) -> None:
-    source = write_passages(tmp_path, 40)
-    with subprocess.Popen(
-        command(served, tmp_path, source), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as run:
-        wait_for(served, 6)
-        os.kill(run.pid, signal.SIGKILL)
-        run.communicate()
-    done = subprocess.run(
-        command(served, tmp_path, source), cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    accounted(tmp_path, 40)
-    # At most what was in flight (two requests) is asked twice.
-    assert sum(n - 1 for n in served.asked().values()) <= 2
-    assert sum(served.asked().values()) <= 42
+    assert served.answered() == Counter({call.messages[-1].text: 1 for call in calls()})
