@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +136,17 @@ def _nothing(languages: Mapping[str, Mapping[str, Any]], generating: Generating,
     if not asked:
         return "no passage was asked about: see pick.min_chars, pick.max_chars and pick.limit"
     worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
-    detail = _detail(problems.most_common(1)[0][0], generating, progress)
+    asks = (node for nodes in generating.asks.values() for node in nodes)
+    detail = first_detail(problems.most_common(1)[0][0], asks, progress)
     return (
         f"none of {asked:,} passages got a usable answer: {worst}{f', such as: {detail}' if detail else ''}; "
         "nothing was written, answers are kept in the store"
     )
 
 
-def _detail(problem: str, generating: Generating, progress: Progress) -> str:
-    """What was said of the first question that ended with a problem."""
-    for node in (node for nodes in generating.asks.values() for node in nodes):
+def first_detail(problem: str, asks: Iterable[str], progress: Progress) -> str:
+    """What was said of the first question of some nodes that ended with a problem, "" if nothing was."""
+    for node in asks:
         for record in progress.done[node]:
             if not record.verdicts.rows:
                 continue

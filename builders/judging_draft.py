@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsbuild import release
+from dsbuild.builders.generated_draft import first_detail
 from dsbuild.builders.judge_pairs import JUDGED_PAIRS
 from dsbuild.builders.judge_preferences import COMPARED
 from dsbuild.builders.judge_sections import judge_sections
@@ -34,7 +35,7 @@ def write_judged(folder: Path, judging: Judging, progress: Progress) -> dict[str
     """
     recipe = judging.recipe
     languages = {lang: _found(judging, lang, progress) for lang in judging.langs}
-    _stop_if_nothing(judging, languages)
+    _stop_if_nothing(judging, languages, progress)
     raw = recipe.model_dump(mode="json", exclude_none=True)
     shown = public_searched(recipe, recipe.retriever.use) if recipe.retriever else public_recipe(raw)
     prompt, terms = recipe.prompt(), judging.choice.opened().terms()
@@ -67,19 +68,22 @@ def _carried(judging: Judging) -> dict[str, Any]:
     return {name: said[name] for name in ("negatives",) if name in said}
 
 
-def _stop_if_nothing(judging: Judging, found: Mapping[str, Mapping[str, Any]]) -> None:
+def _stop_if_nothing(judging: Judging, found: Mapping[str, Mapping[str, Any]], progress: Progress) -> None:
     if not any(one["pairs"] for one in found.values()):
         raise SourceError(
             f"{judging.opened.facts.name}: no pair to judge; see --pairs, --limit and pairs.unjudged, and that queries and documents match"
         )
+    if any(one["answered"] for one in found.values()):
+        return
     problems: Counter[str] = Counter()
     for one in found.values():
         problems.update(one["problems"])
-    if not any(one["answered"] for one in found.values()):
-        worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
-        raise EngineError(
-            f"{judging.choice.label}: no usable answer: {worst}; nothing was written, answers are kept in the store"
-        )
+    worst = ", ".join(f"{name} ({number:,})" for name, number in problems.most_common(3))
+    detail = first_detail(problems.most_common(1)[0][0], [f"ask.{lang}" for lang in judging.langs], progress)
+    raise EngineError(
+        f"{judging.choice.label}: no usable answer: {worst}{f', such as: {detail}' if detail else ''}; "
+        "nothing was written, answers are kept in the store"
+    )
 
 
 def _found(judging: Judging, lang: str, progress: Progress) -> dict[str, Any]:

@@ -496,3 +496,45 @@ def test_no_candidates_no_model_and_no_pair_are_told(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare", judged=False)
     code, _, err = judge(tmp_path, f"beir:{bare}", "http://127.0.0.1:9/v1", "--pairs", "qrels", *UNJUDGED, bm25=False)
     assert (code, "no pair to judge" in err) == (2, True)
+
+
+def test_answers_that_are_none_are_told_with_what_was_said(tmp_path: Path) -> None:
+    source = write(tmp_path / "set")
+    with ScriptedChat(lambda data, body: 400 if "passage" in data else {"sure": True}) as chat:
+        code, _, err = judge(tmp_path, f"beir:{source}", chat.url, "--depth", "3")
+    assert code == 2
+    assert "no usable answer: rejected (18), such as: HTTP 400" in err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_datasheet_says_what_the_model_judged(tmp_path: Path) -> None:
+    source = write(tmp_path / "set")
+    with ScriptedChat(honest) as chat:
+        assert judge(tmp_path, f"beir:{source}", chat.url, "--depth", "8")[0] == 0
+    code, _, err = cli("release", str(tmp_path / "out"), "--name", "judged", "--version", "1.0.0", "--license", "cc0-1.0",
+                       "--out", str(tmp_path / "cut"))  # fmt: skip
+    assert code == 0, err
+    (sheet,) = (tmp_path / "cut").rglob("DATASHEET.md")
+    said = sheet.read_text("utf-8")
+    assert "small, a language model, judged pairs of en (graded): 48 were asked about, 48 answered" in said
+    assert "judged too, both say the same of 100 % (an answer or not), Cohen's kappa 1 (95 % interval 1 to 1)" in said
+    assert cli("verify", str(sheet.parent))[0] == 0
+
+
+@pytest.mark.parametrize("mode", ["pairwise", "likelihood"])
+def test_a_judged_set_is_judged_again_beside_what_it_has(tmp_path: Path, mode: str) -> None:
+    """Grades first, then another mode on that release: its candidates, grades and whoever gave them come along."""
+    source = write(tmp_path / "set")
+    with ScriptedChat(honest, score=likely) as chat:
+        assert judge(tmp_path, f"beir:{source}", chat.url, "--depth", "6")[0] == 0
+        for out in ("second", "third"):
+            src = str(tmp_path / ("out" if out == "second" else "second"))
+            code, _, err = judge(tmp_path, src, chat.url, "--mode", mode, "--depth", "5", bm25=False, out=out)
+            assert code == 0, err
+    first, then = qrels(tmp_path / "out"), qrels(tmp_path / "third")
+    assert then == first
+    ranked = Counter(one["retriever"] for one in rows(tmp_path / "third", "en-candidates/*"))
+    assert ranked == {"bm25": 144, ("judge:small" if mode == "pairwise" else "umr:small"): 30}, (
+        "a retriever is there once"
+    )
+    assert cli("verify", str(tmp_path / "third"))[0] == 0
