@@ -43,7 +43,7 @@ from dsbuild.filters.stands_alone import StandsAlone
 from dsbuild.graph import Input, Node
 
 # Steps that are decided on in one go, from scores that every row has.
-_TEXT = ("form", "language", "copied", "leaked", "alone", "contamination")
+_TEXT = ("form", "language", "copied", "leaked", "alone", "answer", "contamination")
 # Retrievers that find passages of another language than the query's.
 _CROSSING = ("dense", "run")
 
@@ -70,14 +70,16 @@ class Funnelled:
 
 
 def funnel_nodes(
-    plan: FunnelPlan, lang: str, asked: Input, *, passages: Input | None = None, passages_lang: str = "", table: str = "queries"
+    plan: FunnelPlan, lang: str, asked: Input, *, passages: Input | None = None, passages_lang: str = "", table: str = "queries",
+    compared: tuple[str, ...] = ("text",),
 ) -> Funnelled:  # fmt: skip
     """The nodes that rows of one language pass.
 
     asked: rows of `generation.GENERATED` with the task's columns, shard by shard; passages: the corpus (doc_id, title, text) that
-    every parent_id is in, None where rows have no passage; passages_lang: its language; table: what verdicts call the rows.
+    every parent_id is in, None where rows have no passage; passages_lang: its language; table: what verdicts call the rows; compared: the
+    columns that make two rows duplicates (of pairs their second text too).
     """
-    laying = _Laying(plan, lang, asked, passages, passages_lang, table)
+    laying = _Laying(plan, lang, asked, passages, passages_lang, table, compared)
     laying.texts()
     if "duplicates" in plan.names:
         laying.duplicates()
@@ -95,9 +97,10 @@ class _Laying:
     """The nodes of a language as they are laid out; rows: where the rows are by now."""
 
     def __init__(
-        self, plan: FunnelPlan, lang: str, asked: Input, passages: Input | None, passages_lang: str, table: str
-    ) -> None:
-        self.plan, self.lang, self.rows, self.table = plan, lang, asked, table
+        self, plan: FunnelPlan, lang: str, asked: Input, passages: Input | None, passages_lang: str, table: str,
+        compared: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.plan, self.lang, self.rows, self.table, self.compared = plan, lang, asked, table, compared
         self.passages = Input(passages.node, passages.output, "all") if passages else None
         self.passages_lang = passages_lang
         self.nodes: list[Node] = []
@@ -158,7 +161,8 @@ class _Laying:
         if self.runs("contamination"):
             assert plan.items
             n = plan.option("contamination", "n", DEFAULT_N)
-            self.add("contamination", FindContamination(self.table, "id", ("text",), n), {"items": plan.items})
+            texts = tuple(dict.fromkeys(("text", *self.compared)))
+            self.add("contamination", FindContamination(self.table, "id", texts, n), {"items": plan.items})
         if names := tuple(name for name in _TEXT if self.runs(name)):
             self.decide("texts", names)
 
@@ -166,7 +170,7 @@ class _Laying:
         """Exact ones by folded text, then near ones; of a group that one stays which a draw from the seed puts first."""
         near = self.plan.near
         at, lang = self.rows, self.lang
-        sign = SignRows("id", ("text",), "folded", near, "best", SHUFFLED)
+        sign = SignRows("id", self.compared, "folded", near, "best", SHUFFLED)
         self.nodes.append(Node(f"funnel.sign.{lang}", sign, {"rows": at}))
         keys = Input(f"funnel.sign.{lang}", "keys", "all")
         self.nodes.append(Node(f"funnel.exact.{lang}", FindExact(), {"keys": keys}))
@@ -175,7 +179,7 @@ class _Laying:
             "rows": Input(at.node, at.output, "all"),
             "exact": Input(f"funnel.exact.{lang}", how="all"),
         }
-        self.nodes.append(Node(f"funnel.near.{lang}", FindNear({"": ("text",)}, near), everything))
+        self.nodes.append(Node(f"funnel.near.{lang}", FindNear({"": self.compared}, near), everything))
         source = "user" if "jaccard" in self.plan.options.get("duplicates", {}) else "default"
         found = {
             "exact": Input(f"funnel.exact.{lang}"),

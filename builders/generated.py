@@ -29,6 +29,8 @@ from dsbuild.llm import LANGUAGE_MODELS
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
+ANSWER = "answer"  # the step of the funnel that only rows with an answer pass
+
 
 @dataclass(frozen=True)
 class Generating:
@@ -98,7 +100,7 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
         gathered = _gathered(lang, [node.name for node in made if node.name.startswith(f"ask.{lang}")], nodes)
         found = funnel_nodes(
             plan, lang, gathered, passages=passages if recipe.task not in PAIRS else None, passages_lang=passages_lang,
-            table="pairs" if recipe.task in PAIRS else "queries",
+            table="pairs" if recipe.task in PAIRS else "queries", compared=getattr(task, "compared", ("text",)),
         )  # fmt: skip
         nodes += found.nodes
         funnels[lang] = found
@@ -114,9 +116,14 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
 
 
 def _funnel(recipe: GenerateRecipe) -> FunnelSection:
-    """The recipe's funnel without what no row of the style could pass."""
-    skipped = recipe.skipped()
-    return recipe.funnel.model_copy(update={skipped: False}) if skipped else recipe.funnel
+    """The recipe's funnel without what no row of the style could pass, and with the step that answers pass."""
+    said = {**(recipe.funnel.model_extra or {}), **dict.fromkeys(recipe.funnel.stages or (), True)}
+    if recipe.task != "qa" and said.get(ANSWER, False) is not False:
+        raise RecipeError(f"funnel.{ANSWER}: rows of {recipe.task} have no answer that could stand in a passage")
+    changed = {recipe.skipped(): False} if recipe.skipped() else {}
+    if recipe.task == "qa" and recipe.funnel.stages is None and ANSWER not in said:
+        changed[ANSWER] = True
+    return recipe.funnel.model_copy(update=changed) if changed else recipe.funnel
 
 
 def _task(recipe: GenerateRecipe, style: str) -> Task:
@@ -156,6 +163,8 @@ def _source(recipe: GenerateRecipe, task: Task | None, store: Path) -> Opened:
             raise RecipeError(f"generate {recipe.task}: how many? Say --count N")
         facts = SourceFacts(recipe.style_name(), (recipe.langs or ("und",))[0], None, None, None, None, (), False)
         return Opened((), (), facts)
+    if not getattr(task, "reads_source", True):
+        raise RecipeError(f"style {recipe.style_name()} reads no passages: leave --src out, and say --count N")
     if recipe.count is not None:
         raise RecipeError("--count is for styles that need no source; with --src say --limit N and --per-passage M")
     return open_tables(recipe.source, table="documents", digests=store / "digests", texts_only=True)

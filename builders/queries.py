@@ -91,9 +91,9 @@ class PassageQueries:
                 )
 
     def examples(self, item: Item) -> Sequence[Example]:
-        """None."""
-        del item
-        return ()
+        """Those of the prompt's head: in the language asked for, or the English ones."""
+        shown = self.prompt.examples
+        return [one for one in shown if one.lang == item.lang] or [one for one in shown if one.lang == "en"]
 
     def read(self, item: Item, value: Any) -> Sequence[Mapping[str, Any]] | str:
         """The query of an answer; `empty` where there is none."""

@@ -57,7 +57,7 @@ class PersonaChoice(PassageQueries):
         """`per_passage` items for each passage, the same people in each."""
         offers = _offers(Collection.of(rows, "doc_id", lang), seed)
         for row, people in zip(rows.select(["doc_id", "title", "text", "lang"]).to_pylist(), offers, strict=True):
-            listed = {str(place): _personas()[one][0] for place, one in enumerate(people, 1)}
+            listed = {str(place): personas()[one][0] for place, one in enumerate(people, 1)}
             data = {"people": listed, **passage_data(row)}
             for number in range(self.per_passage):
                 yield Item(row["doc_id"], lang, number, data, {}, {"passage_lang": row["lang"]})
@@ -100,8 +100,8 @@ class Persona(PassageQueries):
 
 
 @cache
-def _personas() -> tuple[tuple[str, str], ...]:
-    """The people of `personas.tsv` with their subjects, written for dsbuild."""
+def personas() -> tuple[tuple[str, str], ...]:
+    """The people of `personas.tsv` with their subjects (words of English), written for dsbuild."""
     with _PERSONAS.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         return tuple((row["persona"], row["subjects"]) for row in rows)
@@ -109,7 +109,7 @@ def _personas() -> tuple[tuple[str, str], ...]:
 
 @cache
 def _index() -> tuple[Postings, Weights]:
-    found = invert(pa.array([subjects for _, subjects in _personas()], pa.large_string()))
+    found = invert(pa.array([subjects for _, subjects in personas()], pa.large_string()))
     return found, BM25().weigh(found)
 
 
@@ -119,6 +119,6 @@ def _offers(passages: Collection, seed: int) -> Iterator[list[int]]:
     found, _ = search(postings, weights, ask(passages.texts, postings.vocabulary), OFFERED)
     for doc_id, hits in zip(passages.ids.to_pylist(), found, strict=True):
         people = [int(one) for one in hits[hits >= 0]]
-        others = np.setdiff1d(np.arange(len(_personas())), people).tolist()
+        others = np.setdiff1d(np.arange(len(personas())), people).tolist()
         others.sort(key=lambda one: drawn(seed, "persona", doc_id, one))
         yield people + others[: OFFERED - len(people)]
