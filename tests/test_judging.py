@@ -538,3 +538,48 @@ def test_a_judged_set_is_judged_again_beside_what_it_has(tmp_path: Path, mode: s
         "a retriever is there once"
     )
     assert cli("verify", str(tmp_path / "third"))[0] == 0
+
+
+def test_a_real_small_model_scores_as_its_checkpoint_does(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer
+
+    from tests.tiny_story_model import write_checkpoint, write_ctranslate2
+
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    model = write_ctranslate2(checkpoint, tmp_path / "small")
+    source = write(tmp_path / "set")
+    code, _, err = cli("generate", "judge", "--src", f"beir:{source}", "--lang", "en", "--mode", "likelihood", "--retriever", "bm25",
+                       "--engine", "ctranslate2", "--model", str(model), "--depth", "3", "--pseudo-labels",
+                       "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store"))  # fmt: skip
+    assert code == 0, err
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    network = transformers.LlamaForCausalLM.from_pretrained(str(checkpoint)).eval()
+    texts = {one["doc_id"]: one["text"] for one in rows(tmp_path / "out", "en-corpus/*")}
+    queries = {one["query_id"]: one["text"] for one in rows(tmp_path / "out", "en-queries/*")}
+    instruction = (
+        "The text below is one JSON object with a passage, perhaps with a title. "
+        "Read it and write a question in English that the passage answers."
+    )
+    scored = [one for one in rows(tmp_path / "out", "en-candidates/*") if one["retriever"] == "umr:small"]
+    assert len(scored) == 18
+    for one in scored:
+        prompt = f"{instruction}\n\n{json.dumps({'passage': texts[one['doc_id']]})}\n\n"
+        before, query = (
+            tokenizer.encode(text, add_special_tokens=False).ids for text in (prompt, queries[one["query_id"]])
+        )
+        ids = torch.tensor([[1, *before, *query]])
+        with torch.no_grad():
+            logprobs = torch.log_softmax(network(ids).logits[0], -1)
+        at = range(len(before), len(before) + len(query))
+        mean = sum(float(logprobs[place, ids[0, place + 1]]) for place in at) / len(query)
+        assert one["score"] == pytest.approx(mean, abs=1e-3)
+    best = {one["query_id"]: one["doc_id"] for one in scored if one["rank"] == 1}
+    labelled = {
+        one["query_id"]: one["doc_id"] for one in rows(tmp_path / "out", "en-qrels/*") if one["judge"] == "umr:small"
+    }
+    known = {
+        (one["query_id"], one["doc_id"]) for one in rows(tmp_path / "out", "en-qrels/*") if one["judge"] == "source"
+    }
+    assert labelled == {query: doc for query, doc in best.items() if (query, doc) not in known}
