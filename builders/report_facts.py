@@ -24,6 +24,7 @@ from dsbuild.builders.report_thresholds import (
 )
 from dsbuild.cards.report import render_page
 from dsbuild.errors import ReleaseError
+from dsbuild.filters.funnel_rules import steps as steps_of_funnel
 from dsbuild.tables import ID_COLUMNS
 
 NAME = "report.html"
@@ -144,6 +145,10 @@ def funnel(manifest: Mapping[str, Any], table: str, row: Mapping[str, Any], verd
     for rule, number in row["reasons"].items():
         by_stage["failed" if rule in failed else stages.get(rule, "cascade")][rule] = number
     order = ["failed", *dict.fromkeys(stage["stage"] for stage in manifest["stages"])]
+    if manifest["recipe"]["build"] == "generate":
+        # What a generated row is lost by is a step of the funnel; which of its rules, the funnel's own section says.
+        order = list(steps_of_funnel())
+        by_stage = {name: {name: number} for name, number in row["reasons"].items()}
     always = {"translate": "decide", "filter": "decide"}.get(manifest["recipe"]["build"], "")
     left = row["in"]
     for name in [*order, *sorted(set(by_stage) - set(order))]:
