@@ -16,7 +16,7 @@ from dsbuild.errors import ReleaseError
 _MEASURED = ("certificates", "certificate", "false_negatives", "review")
 _KINDS = ("bars", "histogram", "curve")
 # Findings that a build shows by sections of its own.
-_SHOWN = frozenset({"certificate"})
+_SHOWN = frozenset({"certificate", "generation"})
 
 
 def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
