@@ -96,12 +96,18 @@ EXPORTS = Registry(
 TASKS = Registry(
     "style of a generating task",
     {
+        "nli/three-way": "dsbuild.builders.pairs_nli:ThreeWay",
+        "qa/indic-rag": "dsbuild.builders.qa_indic_rag:IndicRag",
         "queries/inpars": "dsbuild.builders.query_styles:InPars",
         "queries/persona": "dsbuild.builders.query_personas:Persona",
         "queries/promptagator": "dsbuild.builders.query_styles:Promptagator",
         "queries/swim-ir": "dsbuild.builders.query_styles:SwimIR",
         "queries/xqg": "dsbuild.builders.query_styles:XQG",
         "queries/zero-shot": "dsbuild.builders.query_styles:ZeroShot",
+        "steps/e5-tasks": "dsbuild.builders.triplets_e5:E5Tasks",
         "steps/persona-choice": "dsbuild.builders.query_personas:PersonaChoice",
+        "sts/graded": "dsbuild.builders.pairs_sts:Graded",
+        "triplets/e5": "dsbuild.builders.triplets_e5:E5",
+        "triplets/mme5": "dsbuild.builders.triplets_mme5:MmE5",
     },
 )

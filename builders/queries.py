@@ -136,13 +136,30 @@ def prompt_like(path: str, shipped: Prompt) -> Prompt:
     own = own_prompt(path)
     for slot in sorted(own.slots - shipped.slots - set(language_slots("en"))):
         raise UnknownName(f"slot of prompt {own.name}", slot, {*shipped.slots, *language_slots("en")})
-    wanted, said = ((one.schema or {}).get("required", []) for one in (shipped, own))
-    if (own.schema is None) != (shipped.schema is None) or not set(wanted) <= set(said):
-        how = (
-            f"its schema requires {', '.join(wanted)}" if shipped.schema else "it has no schema, answers are plain text"
-        )
+    how = ""
+    if (own.schema is None) != (shipped.schema is None):
+        required = ", ".join((shipped.schema or {}).get("required", ()))
+        how = f"its schema requires {required}" if shipped.schema else "it has no schema, answers are plain text"
+    elif own.schema is not None and shipped.schema is not None:
+        how = _unreadable(own.schema, shipped.schema, "the answer")
+    if how:
         raise RecipeError(f"prompt {own.name}: answers are read as those of {shipped.name}: {how}")
     return own
+
+
+def _unreadable(own: Mapping[str, Any], shipped: Mapping[str, Any], name: str) -> str:
+    """What of a schema cannot be read like the shipped one, "" if nothing: types and required names are the same, other bounds may differ."""
+    kind = shipped.get("type")
+    if own.get("type") != kind:
+        return f"its schema says type: {kind} of {name}"
+    if kind == "array":
+        return _unreadable(own.get("items", {}), shipped["items"], f"what is in {name}")
+    required = shipped.get("required", ())
+    if not set(required) <= set(own.get("required", ())):
+        return f"its schema requires {', '.join(required)}"
+    parts = shipped.get("properties", {})
+    found = (_unreadable(own.get("properties", {}).get(one, {}), parts[one], one) for one in required)
+    return next(filter(None, found), "")
 
 
 @cache

@@ -113,6 +113,9 @@ def parse(name: str, written: str) -> Prompt:
     schema = head.get("schema")
     if schema is not None:
         broken(schema, None)  # a schema that is none is told now and not with the first answer
+        for one in examples:
+            if wrong := broken(schema, one.answer):
+                raise RecipeError(f"prompt {name}: the answer of an example ({one.lang}) breaks the schema: {wrong}")
     return Prompt(name, head["version"], str(head.get("source", "")), _sound(name, parts[2].strip()), schema, examples)
 
 
