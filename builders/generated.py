@@ -13,7 +13,14 @@ from dsbuild.builders.ask_model import AskModel, Bounds, ModelChoice
 from dsbuild.builders.funnel import Funnelled, funnel_nodes
 from dsbuild.builders.funnel_plan import FunnelPlan, FunnelSection, plan_funnel
 from dsbuild.builders.generate_recipe import PAIRS, GenerateRecipe, GeneratorSection
-from dsbuild.builders.generated_tables import JudgeGenerated, JudgeTriplets, PairRows, QueryRows, TripletTables
+from dsbuild.builders.generated_tables import (
+    JudgeGenerated,
+    JudgeTriplets,
+    PairRows,
+    QueryRows,
+    TextsAsCorpus,
+    TripletTables,
+)
 from dsbuild.builders.generation import Task, open_task
 from dsbuild.builders.mined import table_of, whole
 from dsbuild.builders.opened import Opened, OpenTable, facts_of, open_tables
@@ -184,7 +191,12 @@ def _texts(recipe: GenerateRecipe, opened: Opened) -> Opened:
     facts = (
         opened.facts if opened.facts.lang in {one.lang for one in texts} else replace(opened.facts, lang=texts[0].lang)
     )
-    return replace(opened, tables=tuple(texts), facts=facts)
+    nodes = list(opened.nodes)
+    if recipe.task not in PAIRS and not any(one.table == "corpus" for one in texts):
+        # What is made from texts is a retrieval set, and has a corpus.
+        nodes += [Node(f"corpus.{one.lang}", TextsAsCorpus(facts.name, one.lang), {"rows": one.rows}) for one in texts]
+        texts = [OpenTable(f"{one.lang}-corpus", one.lang, "corpus", Input(f"corpus.{one.lang}")) for one in texts]
+    return replace(opened, nodes=tuple(nodes), tables=tuple(texts), facts=facts)
 
 
 def _passages(opened: Opened, lang: str, recipe: GenerateRecipe) -> tuple[Input | None, str]:

@@ -26,6 +26,38 @@ def judge_of(generator: str) -> str:
 
 
 @dataclass(frozen=True)
+class TextsAsCorpus:
+    """A table of texts as the corpus that queries are judged on: canonical columns, then all others but the splits.
+
+    source: name of the set; lang: where the rows do not say theirs.
+    """
+
+    source: str
+    lang: str
+
+    name: ClassVar[str] = "texts_as_corpus"
+    version: ClassVar[int] = 1
+    resident: ClassVar[bool] = False
+
+    def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
+        """rows (`DOCUMENTS` and any others) -> out (`CORPUS` and those)."""
+        del work
+        rows: pa.Table = inputs["rows"]
+        n = rows.num_rows
+        said: dict[str, Any] = {"title": "", "lang": self.lang, "source": self.source, "group_id": rows["doc_id"]}
+        columns = []
+        for one in CORPUS:
+            own = rows[one.name] if one.name in rows.column_names else said[one.name]
+            column = pa.chunked_array([pa.repeat(own, n)]) if isinstance(own, str) else own.cast(pa.string())
+            columns.append(pc.fill_null(column, ""))
+        table = pa.table(columns, schema=CORPUS)
+        for name in rows.column_names:
+            if name not in (*CORPUS.names, "split"):
+                table = table.append_column(rows.schema.field(name), rows[name])
+        return Result({"out": [Shard(table)]}, counts=Counts(n, n))
+
+
+@dataclass(frozen=True)
 class QueryRows:
     """Rows of the funnel as a table of queries: canonical columns, then all others; fates stay."""
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 
 from dsbuild.errors import DsbuildError
+from dsbuild.terminal import shown
 
 app = typer.Typer(
     name="dsbuild", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -311,7 +312,7 @@ def doctor(output: OutputFormat = Format.text) -> None:
 def tell(notes: Sequence[str]) -> None:
     """Print notes where they do not mix with the result."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {shown(note)}", err=True)
 
 
 def print_found(output: Format, found: Any, show: Any) -> None:
@@ -342,7 +343,7 @@ def main() -> NoReturn:
         if debug:
             raise
         sys.stdout.flush()
-        print(f"dsbuild: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"dsbuild: {shown(' '.join(str(error).split()))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except OSError as error:
         # Files have a line of their own (`disk_error`): this is where standard output goes.

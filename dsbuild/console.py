@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from dsbuild.store import UnitRecord
+from dsbuild.terminal import shown
 
 _LINE_EVERY_S = 30.0
 
@@ -102,11 +104,19 @@ class BarReporter:
             self._progress.advance(self._task)
 
 
+class _SafeConsole(Console):
+    """A console whose terminal no text of a set can steer (`shown`)."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(shown(part.text), part.style)
+
+
 def new_console() -> Console:
     """A console on standard output."""
     # Off a terminal lines must not be folded at 80 columns: they are read by programs and by the README check.
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = _SafeConsole()
+    return console if console.is_terminal else _SafeConsole(width=200)
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:

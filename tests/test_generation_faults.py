@@ -72,6 +72,9 @@ def accounted(place: Path, n: int) -> None:
     """Every passage has its one query, kept or lost."""
     assert Counter(one["parent_id"] for one in made(place)) == Counter({f"d{k}": 1 for k in range(n)})
     assert len({one["query_id"] for one in made(place)}) == n
+    # A table of texts becomes the corpus that its queries are judged on.
+    corpus = rows(place / "out", "en-corpus/*")
+    assert {one["doc_id"]: one["text"] for one in corpus} == {f"d{k}": text for k, text in enumerate(texts(n))}
 
 
 @pytest.mark.parametrize("more", [("generator.concurrency=1",), ("generator.concurrency=8", "generator.stream=true")])
