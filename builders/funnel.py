@@ -180,13 +180,12 @@ class _Laying:
             "exact": Input(f"funnel.exact.{lang}", how="all"),
         }
         self.nodes.append(Node(f"funnel.near.{lang}", FindNear({"": self.compared}, near), everything))
-        source = "user" if "jaccard" in self.plan.options.get("duplicates", {}) else "default"
         found = {
             "exact": Input(f"funnel.exact.{lang}"),
             "near": Input(f"funnel.near.{lang}"),
             "near_all": Input(f"funnel.near.{lang}", how="all"),
         }
-        self.add("duplicates", Settle(self.table, "id", "lang", near.jaccard, source), found)
+        self.add("duplicates", Settle(self.table, "id", "lang", near.jaccard, self.plan.near_source), found)
 
     def ranks(self) -> None:
         """BM25 for the flag, the retriever of the round trip; one search where they are the same."""

@@ -58,7 +58,7 @@ class FunnelPlan:
     """A funnel whose settings are sound.
 
     names: the steps that run, in order; options, said: by step, its options, and its thresholds as the recipe has them; shared: nodes for all
-    languages; items: the evaluation sets that rows are compared with.
+    languages; items: the evaluation sets that rows are compared with; near_source: who says what a near duplicate is: default, style or user.
     """
 
     names: tuple[str, ...]
@@ -68,6 +68,7 @@ class FunnelPlan:
     shared: tuple[Node, ...] = ()
     items: Input | None = None
     near: Near = field(default_factory=Near)
+    near_source: str = "default"
 
     def option(self, name: str, key: str, default: Any) -> Any:
         """An option of a step."""
@@ -96,17 +97,24 @@ class FunnelPlan:
         return validate(RerankSection, said, where="funnel.reranker")
 
 
-def plan_funnel(section: FunnelSection, *, seed: int = 0, digests: Path | None = None) -> FunnelPlan:
+def plan_funnel(
+    section: FunnelSection, *, seed: int = 0, digests: Path | None = None, style: Mapping[str, Any] | None = None
+) -> FunnelPlan:
     """Check a funnel before work starts: steps, thresholds, retrievers, models, evaluation sets.
 
-    A step runs if it usually does, if `stages` names it or if the recipe sets something of it. `RecipeError` or `UnknownName` otherwise.
+    A step runs if it usually does, if `stages` names it or if the recipe sets something of it. style: what rows of a style usually pass
+    (step -> as in a recipe), where the recipe does not say otherwise. `RecipeError` or `UnknownName` for what cannot work.
     """
-    given = dict(section.model_extra or {})
+    own = dict(section.model_extra or {})
+    given = own | {
+        name: {**usual, **own[name]} if isinstance(own.get(name), Mapping) and isinstance(usual, Mapping) else own.get(name, usual)
+        for name, usual in (style or {}).items()
+        if section.stages is None or name in section.stages
+    }  # fmt: skip
     options: dict[str, dict[str, Any]] = {}
     said: dict[str, dict[str, Any]] = {}
     for name in given:
-        settings = given[name] if isinstance(given[name], Mapping) else {}
-        options[name], said[name] = split(name, settings, OPTIONS.get(name, ()))
+        options[name], said[name] = split(name, _settings(given, name), OPTIONS.get(name, ()))
     for name in section.stages or ():
         step(name)
     if section.stages is not None:
@@ -130,7 +138,14 @@ def plan_funnel(section: FunnelSection, *, seed: int = 0, digests: Path | None =
         )
         shared = tuple(reading)
     near = near_of(options.get("duplicates", {})) if "duplicates" in chosen else Near()
-    return FunnelPlan(tuple(chosen), options, said, seed, shared, items, near)
+    told = {"user": own, "style": given}
+    near_source = next((by for by, one in told.items() if "jaccard" in _settings(one, "duplicates")), "default")
+    return FunnelPlan(tuple(chosen), options, said, seed, shared, items, near, near_source)
+
+
+def _settings(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What is set of a step."""
+    return given[name] if isinstance(given.get(name), Mapping) else {}
 
 
 def _check(plan: FunnelPlan) -> None:

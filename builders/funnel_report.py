@@ -78,7 +78,6 @@ def _without_scores(lang: str, name: str, progress: Progress) -> dict[str, Any]:
 def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[dict[str, Any]]:
     """The rules of a step with their thresholds."""
     if name == _DUPLICATES:
-        source = "user" if "jaccard" in plan.options.get(name, {}) else "default"
         return [
             {
                 "rule": "exact_duplicate",
@@ -93,7 +92,7 @@ def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[d
                 "column": "duplicate_jaccard",
                 "op": ">=",
                 "threshold": plan.near.jaccard,
-                "source": source,
+                "source": plan.near_source,
                 "action": "drop",
             },
         ]

@@ -11,7 +11,7 @@ from dsbuild import executors, languages, release, run
 from dsbuild.builders import TASKS, licensing
 from dsbuild.builders.ask_model import AskModel, Bounds, ModelChoice
 from dsbuild.builders.funnel import Funnelled, funnel_nodes
-from dsbuild.builders.funnel_plan import FunnelPlan, FunnelSection, plan_funnel
+from dsbuild.builders.funnel_plan import FunnelPlan, plan_funnel
 from dsbuild.builders.generate_recipe import PAIRS, GenerateRecipe, GeneratorSection
 from dsbuild.builders.generated_tables import (
     JudgeGenerated,
@@ -62,8 +62,8 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     """Open source, models, style and funnel, and lay out the graph; what is wrong with them is told before work starts."""
     sections = recipe.asked()
     style = f"{recipe.task}/{recipe.style_name()}"
-    plan = plan_funnel(_funnel(recipe), seed=recipe.seed, digests=store / "digests")
     task = None if recipe.salient else _task(recipe, style)
+    plan = _funnel(recipe, task, store)
     source = _source(recipe, task, store)
     opened = _texts(recipe, source)
     real = {one.lang: one.rows for one in source.tables if one.table == "queries"}
@@ -107,7 +107,7 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
         gathered = _gathered(lang, [node.name for node in made if node.name.startswith(f"ask.{lang}")], nodes)
         found = funnel_nodes(
             plan, lang, gathered, passages=passages if recipe.task not in PAIRS else None, passages_lang=passages_lang,
-            table="pairs" if recipe.task in PAIRS else "queries", compared=getattr(task, "compared", ("text",)),
+            table="pairs" if recipe.task in PAIRS else "queries", compared=("text", "text_b") if recipe.task in PAIRS else ("text",),
         )  # fmt: skip
         nodes += found.nodes
         funnels[lang] = found
@@ -122,15 +122,15 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
     return Generating(recipe, opened, tuple(nodes), final, asks, plan, funnels, terms, real)
 
 
-def _funnel(recipe: GenerateRecipe) -> FunnelSection:
-    """The recipe's funnel without what no row of the style could pass, and with the step that answers pass."""
+def _funnel(recipe: GenerateRecipe, task: Task | None, store: Path) -> FunnelPlan:
+    """The recipe's funnel without what no row of the style could pass, and with what its rows usually pass."""
     said = {**(recipe.funnel.model_extra or {}), **dict.fromkeys(recipe.funnel.stages or (), True)}
-    if recipe.task != "qa" and said.get(ANSWER, False) is not False:
+    style = getattr(task, "funnel", {})
+    if said.get(ANSWER, False) is not False and ANSWER not in style:
         raise RecipeError(f"funnel.{ANSWER}: rows of {recipe.task} have no answer that could stand in a passage")
-    changed = {recipe.skipped(): False} if recipe.skipped() else {}
-    if recipe.task == "qa" and recipe.funnel.stages is None and ANSWER not in said:
-        changed[ANSWER] = True
-    return recipe.funnel.model_copy(update=changed) if changed else recipe.funnel
+    skipped = recipe.skipped()
+    section = recipe.funnel.model_copy(update={skipped: False}) if skipped else recipe.funnel
+    return plan_funnel(section, seed=recipe.seed, digests=store / "digests", style=style)
 
 
 def _task(recipe: GenerateRecipe, style: str) -> Task:

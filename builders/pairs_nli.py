@@ -27,8 +27,8 @@ class ThreeWay(PassageQueries):
     style: ClassVar[str] = "three-way"
     file: ClassVar[str] = "pairs_nli"
     needs_source: ClassVar[bool] = False
-    # A premise stands in three rows; its hypotheses tell them apart.
-    compared: ClassVar[tuple[str, ...]] = ("text_b",)
+    # A premise stands in three rows, and one word more or less may turn what follows into what cannot be: only equal pairs are duplicates.
+    funnel: ClassVar[Mapping[str, Any]] = {"duplicates": {"jaccard": 1.0}}
     columns: ClassVar[pa.Schema] = pa.schema(
         [pa.field("text_b", pa.string(), nullable=False), pa.field("label", pa.string(), nullable=False)]
     )

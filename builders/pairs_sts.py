@@ -32,7 +32,6 @@ class Graded(PassageQueries):
     style: ClassVar[str] = "graded"
     file: ClassVar[str] = "pairs_sts"
     needs_source: ClassVar[bool] = False
-    compared: ClassVar[tuple[str, ...]] = ("text", "text_b")
     columns: ClassVar[pa.Schema] = pa.schema(
         [pa.field("text_b", pa.string(), nullable=False), pa.field("score", pa.float64(), nullable=False)]
     )

@@ -32,6 +32,7 @@ class IndicRag(PassageQueries):
     name: ClassVar[str] = "qa"
     style: ClassVar[str] = "indic-rag"
     file: ClassVar[str] = "qa_indic_rag"
+    funnel: ClassVar[Mapping[str, Any]] = {"answer": True}
     columns: ClassVar[pa.Schema] = pa.schema(
         [
             pa.field("answer", pa.string(), nullable=False),

@@ -45,6 +45,9 @@ class PassageQueries:
     file: ClassVar[str] = ""
     columns: ClassVar[pa.Schema] = pa.schema([])
     steps: ClassVar[tuple[str, ...]] = ()  # tasks whose rows this one reads, in order
+    funnel: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # steps that its rows usually pass, as in a recipe, beside those that all rows do
 
     def __post_init__(self) -> None:
         if self.per_passage < 1:
