@@ -44,18 +44,19 @@ class Found:
 
 
 class Passage:
-    """A passage that answers and quotes are looked for in; each search is linear in its length.
+    """A passage that answers and quotes are looked for in.
 
     Compared are match keys (`dsbuild.normal`): letter case, width, digits of any script and invisible characters make no difference. An answer
     begins and ends where words do, so 5 is not found in 1995 nor art in party; an ending of its last word may be missing.
     """
 
     def __init__(self, text: str) -> None:
+        self._text = text
         self._key = key(text)
         self._inside = _inside_words(self._key.text)
 
     def find(self, answer: str, near: tuple[tuple[int, int], ...] = ()) -> Found:
-        """An answer; of several places the first that lies in a range of `near` (code points of the passage), else the first."""
+        """An answer; of several places the first in a range of `near` (code points of the passage), else the first that is typed like it."""
         wanted = key(answer).text
         places = self._places(wanted) or self._places(_FRAME.sub("", wanted))
         if not places:
@@ -64,7 +65,7 @@ class Passage:
         for span in spans:
             if any(start <= span[0] and span[1] <= end for start, end in near):
                 return Found(*span, 1.0)
-        return Found(*spans[0], 1.0)
+        return Found(*next((span for span in spans if self._text[slice(*span)] == answer), spans[0]), 1.0)
 
     def quotes(self, reasoning: str) -> tuple[list[tuple[int, int]], int]:
         """Where the quotations of a text stand in the passage, and how many it has; of one with gaps (…) every part must stand there."""

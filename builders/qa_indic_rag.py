@@ -86,10 +86,7 @@ class IndicRag(PassageQueries):
     def read(self, item: Item, value: Any) -> Sequence[Mapping[str, Any]] | str:
         """A row for each question, whatever its answer's scores: the funnel decides. [] where the model found nothing to ask."""
         passage = Passage(item.data["passage"]) if item.details["answer_lang"] == item.details["passage_lang"] else None
-        said_in = {
-            "answer_lang": item.details["answer_lang"],
-            "details": {"passage_lang": item.details["passage_lang"]},
-        }
+        said_in = {"answer_lang": item.details["answer_lang"]}
         said = [[one[name].strip() for name in ("question", "answer", "reasoning")] for one in value["questions"]]
         return [
             {"text": question, "answer": answer, "reasoning": reasoning, **said_in, **_looked_for(passage, answer, reasoning)}

@@ -22,7 +22,7 @@ from tests.scripted_chat import ScriptedChat
 from tests.small_set import ROOT, cli, rows
 from tests.test_generated import generate, good, write
 
-RECIPES = ("inpars", "promptagator", "swim-ir", "xqg", "ruri-style")
+RECIPES = ("inpars", "promptagator", "swim-ir", "xqg", "ruri-style", "indic-rag-suite", "mme5-text")
 
 
 @pytest.fixture(autouse=True)

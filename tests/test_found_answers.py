@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -120,3 +123,28 @@ def test_of_several_places_the_one_in_the_quotation() -> None:
 def test_quotations(reasoning: str, there: int, n: int) -> None:
     places, count = Passage("In 1938 the lamp went out.").quotes(reasoning)
     assert (len(places), count) == (there, n)
+
+
+XQUAD = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "projection" / "xquad"
+
+
+@pytest.mark.skipif(not XQUAD.is_dir(), reason=f"XQuAD is not at {XQUAD}")
+@pytest.mark.parametrize("lang", ["de", "en", "es", "hi"])
+def test_answers_of_xquad_in_their_passages_and_in_others(lang: str) -> None:
+    data = json.loads(gzip.decompress((XQUAD / f"xquad.{lang}.json.gz").read_bytes()))["data"]
+    paragraphs = [one for article in data for one in article["paragraphs"]]
+    own, others = [], []
+    for number, one in enumerate(paragraphs):
+        passage, elsewhere = Passage(one["context"]), Passage(paragraphs[(number + 97) % len(paragraphs)]["context"])
+        for asked in one["qas"]:
+            (answer,) = asked["answers"]
+            place = passage.find(answer["text"])
+            own.append(place)
+            others.append(elsewhere.find(answer["text"]))
+            if one["context"].count(answer["text"]) == 1 and place.start is not None:
+                assert place.start == answer["answer_start"]
+                assert place.end == answer["answer_start"] + len(answer["text"])
+    assert sum(one.verbatim for one in own) >= 0.995 * len(own)
+    # The threshold of the funnel's step, and what docs/funnel.md says of it.
+    assert sum(one.overlap < 0.6 for one in own) <= 2
+    assert 0.976 <= sum(one.overlap < 0.6 for one in others) / len(others) <= 0.988
