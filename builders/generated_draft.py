@@ -163,8 +163,9 @@ def _notes(
     found = []
     for lang, one in languages.items():
         if missing := one["problems"].get("budget"):
+            questions = sum(step["items"] for step in [*one["steps"], one])
             found.append(
-                f"{lang}: the budget was reached with {missing:,} of {one['items']:,} questions not asked; "
+                f"{lang}: the budget was reached with {missing:,} of {questions:,} questions not asked; "
                 "run again with a larger one: what was answered is not asked again"
             )
         for number, step in enumerate([*one["steps"], one], 1):

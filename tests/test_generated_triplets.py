@@ -254,3 +254,18 @@ def test_a_release_from_documents_in_one_pass(tmp_path: Path) -> None:
     asked = [one["data"] for one in chat.asked]
     assert all({"passage", *DRAWN} == set(one) for one in asked)
     assert cli("verify", str(out))[0] == 0
+
+
+def test_a_budget_that_ends_in_the_first_step_counts_its_questions(tmp_path: Path) -> None:
+    place = ("--out", str(tmp_path / "out"), "--store", str(tmp_path / "s"), "--format", "json")
+    with ScriptedChat(e5) as chat:
+        given = ("--style", "e5", "--langs", "en,hi", "--engine", "openai", "--base-url", chat.url, "--model", "small")
+        more = ("--set", "style.tasks=5", "--set", "funnel.language=false", "--set", "generator.concurrency=1")
+        # Fifty tokens a question: two that list tasks and ten of triplets in English.
+        code, said, err = cli("generate", "triplets", "--count", "10", *given, *place, "--budget-tokens", "600", *more)
+    assert code == 0, err
+    found = json.loads(said)
+    english, hindi = (found["languages"][lang] for lang in ("en", "hi"))
+    assert (english["rows"], hindi["problems"]["budget"]) == (10, 2)
+    assert [step["failed"] for step in hindi["steps"]] == [2]
+    assert any("2 of 2 questions not asked" in note for note in found["notes"])
