@@ -181,11 +181,11 @@ def _notes(
                 f"{lang}: the funnel lost every one of {told['in']:,} rows, {worst['lost']:,} at the step {worst['name']}; "
                 f"see dsbuild funnel, and loosen it with --set funnel.{worst['name']}.…, or leave it out: --set funnel.{worst['name']}=false"
             )
-    for lang, funnel in generating.funnels.items():
+    for lang, told in funnels.items():
         found += [
-            f"{lang}: funnel step {state.name} did not run: {state.why}"
-            for state in funnel.states
-            if not state.ran and state.why
+            f"{lang}: funnel step {step['name']} did not run: {step['why']}"
+            for step in told["steps"]
+            if not step["ran"] and step["why"]
         ]
     found += [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in generating.terms.items()]
     return found

@@ -150,7 +150,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def note_answer(self, answer: Mapping[str, Any]) -> None:
         """Log it before its last byte goes out, so that who has it finds it in the log."""
-        self.server.note({"answered": self.request_id, "said": self.said, "usage": answer["usage"]})
+        tokens = (answer["choices"][0].get("logprobs") or {}).get("content", [])
+        scores = [one["logprob"] for one in tokens]
+        self.server.note({"answered": self.request_id, "said": self.said, "usage": answer["usage"], "logprobs": scores})
 
     def spoiled(self, body: Mapping[str, Any], fault: Any) -> bool:
         """Do what the server rather than the model does wrong; whether nothing is left to say."""

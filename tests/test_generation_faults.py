@@ -290,3 +290,44 @@ def test_the_key_goes_to_the_server_and_nowhere_else(folder: Path, quiet: dict[s
     files = [path for path in place.rglob("*") if path.is_file()]
     assert any(path.suffix == ".sqlite" for path in files)
     assert not [path for path in files if key.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_likelihoods_are_those_that_the_server_told(served: Served, tmp_path: Path, stream: bool) -> None:
+    line = plain(served, tmp_path, f"generator.stream={stream}")
+    found = run([*line, "--set", "funnel.stages=[form,likelihood]", "--set", "funnel.likelihood.top_k=4"])
+    assert found.returncode == 0, found.stderr
+    told = {
+        json.loads(one["said"])["passage"]: one["logprobs"]
+        for one in served.lines()
+        if "answered" in one and "passage" in one["said"]
+    }
+    passages = texts(8)
+    every = made(tmp_path)
+    assert len(every) >= 4
+    for one in every:
+        scores = told[passages[int(one["parent_id"][1:])]]
+        assert one["logprob"] == pytest.approx(sum(scores) / len(scores))
+    kept = {one["parent_id"] for one in rows(tmp_path / "out", "en-queries/*")}
+    formed = [one for one in every if one["parent_id"] in kept or one["lost_at"] == "likelihood"]
+    best = sorted(formed, key=lambda one: -one["logprob"])[:4]
+    assert kept == {one["parent_id"] for one in best}
+
+
+def test_a_server_without_likelihoods_is_told_and_costs_no_row(served: Served, tmp_path: Path) -> None:
+    served.faults({"do": "no_logprobs"})
+    found = run(
+        [*plain(served, tmp_path), "--set", "funnel.stages=[form,likelihood]", "--set", "funnel.likelihood.top_k=4"]
+    )
+    assert found.returncode == 0, found.stderr
+    assert {one["logprob"] for one in made(tmp_path)} == {None}
+    assert "funnel step likelihood did not run: no row has the score logprob" in found.stderr
+
+
+def plain(served: Served, place: Path, *settings: str) -> list[str]:
+    """Answers in plain text, with their log-probabilities."""
+    prompt = place / "story.prompt.md"
+    prompt.write_text("---\nversion: 1\n---\nTell a story.\n", "utf-8")
+    said = ("generator.concurrency=2", f"style.prompt_file={prompt}", "sampling.max_tokens=40", *settings)
+    source = write_passages(place / "passages.jsonl", texts(8))
+    return command(served, place, source, "--style", "inpars", *(part for one in said for part in ("--set", one)))

@@ -19,6 +19,7 @@ from dsbuild.chat_server import ChatServer
 from dsbuild.language_model import Call, Message, Said, Sampling
 from dsbuild.llm import ask_all
 from tests.story_process import Served
+from tests.story_server import Model
 from tests.tiny_story_model import is_real, write_checkpoint, write_ctranslate2
 
 pytest.importorskip("torch")
@@ -65,16 +66,29 @@ def ask(served: Served, place: Path, asked: list[Call], budget: Budget | None = 
         model.close()
 
 
-@pytest.mark.skipif(not is_real(), reason="the trained story model is not there beside the project")
-def test_the_model_that_is_served_is_the_trained_one(folder: Path) -> None:
-    from tests.story_server import Model
+def test_the_model_that_is_served_is_that_of_transformers(folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = Model(folder)
-    tokens, _ = model.goes_on(model.tokens("Once upon a time, there was a little girl named"), 12, 0.0, 0)
-    assert "Lily" in model.text(tokens)
+    checkpoint = folder.parent / "checkpoint"
+    tokenizer, peer = AutoTokenizer.from_pretrained(checkpoint), AutoModelForCausalLM.from_pretrained(checkpoint)
+    served = Model(folder)
+    begun = "Once upon a time, there was a little girl named"
+    ids = tokenizer(begun, return_tensors="pt").input_ids
+    assert tokenizer.convert_ids_to_tokens(ids[0]) == served.tokens(begun)
+    whole = peer.generate(ids, max_new_tokens=40, do_sample=False)[0]
+    tokens, scores = served.goes_on(served.tokens(begun), 40, 0.0, 0)
+    assert tokens == tokenizer.convert_ids_to_tokens(whole[ids.shape[1] :])[: len(tokens)]
+    with torch.no_grad():
+        told = torch.log_softmax(peer(whole[None]).logits[0], -1)
+    expected = [float(told[place - 1, whole[place]]) for place in range(ids.shape[1], ids.shape[1] + len(scores))]
+    assert scores == pytest.approx(expected, abs=1e-3)
+    if not is_real():
+        return
+    assert "Lily" in served.text(tokens)
     story, shuffled = "The dog was happy and ran to the park.", "park the to ran and happy was dog The."
-    scores = [sum(filter(None, model.scores(model.tokens(text)))) for text in (story, shuffled)]
-    assert scores[0] > scores[1] + 10
+    likely = [sum(filter(None, served.scores(served.tokens(text)))) for text in (story, shuffled)]
+    assert likely[0] > likely[1] + 10
 
 
 @pytest.mark.parametrize("stream", [False, True])
