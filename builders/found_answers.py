@@ -55,10 +55,14 @@ class Passage:
         self._key = key(text)
         self._inside = _inside_words(self._key.text)
 
+    def holds(self, answer: str) -> bool:
+        """Whether an answer stands there in one piece."""
+        return bool(self._matches(key(answer).text))
+
     def find(self, answer: str, near: tuple[tuple[int, int], ...] = ()) -> Found:
         """An answer; of several places the first in a range of `near` (code points of the passage), else the first that is typed like it."""
         wanted = key(answer).text
-        places = self._places(wanted) or self._places(_FRAME.sub("", wanted))
+        places = self._matches(wanted)
         if not places:
             return Found(None, None, self._overlap(wanted))
         spans = [self._key.to_original(start, end) for start, end in places]
@@ -78,6 +82,10 @@ class Passage:
                 ends = [start + len(part) for start, part in zip(starts, filter(None, parts), strict=True)]
                 places.append(self._key.to_original(min(starts), max(ends)))
         return places, len(quoted)
+
+    def _matches(self, wanted: str) -> list[tuple[int, int]]:
+        """As it is written, else without brackets, quotation marks and closing punctuation around it."""
+        return self._places(wanted) or self._places(_FRAME.sub("", wanted))
 
     def _places(self, wanted: str) -> list[tuple[int, int]]:
         """Whole words first; where there is none, words that go on with an ending."""

@@ -37,7 +37,7 @@ def one_triplet(
 
     said: query, positive, negative, and answer: the words of the positive that answer the query, "" where no words do. Compared by match keys:
     `empty`, `document_is_query`, `negative_is_positive` (InPars' toolkit never looks), `negative_holds_positive` (one document within the
-    other), `negative_holds_answer` (an answer that the positive has too; one that it has not says nothing).
+    other, in whole words, whatever it ends in), `negative_holds_answer` (an answer that the positive has too; one that it has not says nothing).
     """
     texts = {name: said[name].strip() for name in ("query", "positive", "negative")}
     query, positive, negative = (key(text).text for text in texts.values())
@@ -47,10 +47,11 @@ def one_triplet(
         return "document_is_query"
     if positive == negative:
         return "negative_is_positive"
-    if positive in negative or negative in positive:
+    good, bad = Passage(texts["positive"]), Passage(texts["negative"])
+    if bad.holds(texts["positive"]) or good.holds(texts["negative"]):
         return "negative_holds_positive"
     answer = said.get("answer", "").strip()
-    if answer and all(Passage(texts[name]).find(answer).verbatim for name in ("positive", "negative")):
+    if answer and good.holds(answer) and bad.holds(answer):
         return "negative_holds_answer"
     row = {
         "text": texts["query"],

@@ -52,6 +52,8 @@ def models() -> Iterator[None]:
         ({"negative": "The LAMP of the old harbour burned oil until १९३८."}, "negative_is_positive"),
         ({"negative": "Yes. The lamp of the old harbour burned oil until 1938. So it is."}, "negative_holds_positive"),
         ({"negative": "The lamp of the old harbour burned oil"}, "negative_holds_positive"),
+        ({"negative": "The lamp of the old harbour burned oil until 1938, or so."}, "negative_holds_positive"),
+        ({"positive": "灯台は石油を燃やした。", "negative": "灯台は石油を燃やしたと言う。"}, "negative_holds_positive"),
         ({"negative": "The other lamp was there until 1938 too."}, "negative_holds_answer"),
     ],
 )
@@ -66,6 +68,9 @@ def test_a_good_triplet_is_kept_as_it_came() -> None:
     # An answer that the positive has not says nothing about the negative, nor does a part of a word or number.
     for answer, negative in (("electric", GOOD["negative"]), ("19", "It burned until 1950."), ("", GOOD["negative"])):
         assert not isinstance(one_triplet("Find it.", {**GOOD, "answer": answer, "negative": negative}, {}), str)
+    # Nor is a short text within another one that has it inside a word or number.
+    for positive, negative in (("5", "1995"), ("art", "a party"), ("1874", "18745 lamps")):
+        assert not isinstance(one_triplet("Find it.", {**GOOD, "positive": positive, "negative": negative}, {}), str)
     assert one_triplet("", GOOD, {}) == "empty"
 
 
