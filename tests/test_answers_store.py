@@ -117,6 +117,10 @@ def test_a_full_disk_is_said_so(tmp_path: Path) -> None:
     with AnswerStore(tmp_path, {}) as store:
         pages = sqlite3.connect(store.path).execute("PRAGMA page_count").fetchone()[0]
         store._held.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreError, match="disk full"):
+
+        def fill() -> None:
             for number in range(100):
                 store.put(number.to_bytes(16, "big"), Said("x" * 5000))
+
+        with pytest.raises(StoreError, match="disk full"):
+            fill()
