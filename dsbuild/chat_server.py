@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from dsbuild.answer_text import settled
@@ -21,6 +22,7 @@ from dsbuild.errors import EngineError, RecipeError
 from dsbuild.feed import Feed
 from dsbuild.http_peer import Connection, Peer, Reply
 from dsbuild.language_model import Abilities, Call, Message, Said, Sampling
+from dsbuild.model_tokens import n_before
 
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _STOPPING = {
@@ -336,13 +338,7 @@ class _Scores:
         written = "".join(self.tokens)
         if not written.endswith(before + continuation):
             return None
-        border = len(written) - len(continuation)
-        end = 0
-        for number, token in enumerate(self.tokens):
-            end += len(token)
-            if end > border:
-                return number
-        return len(self.tokens)
+        return n_before(accumulate(map(len, self.tokens)), len(written) - len(continuation))
 
 
 def _scores_of(answer: Any, way: str) -> _Scores | None:

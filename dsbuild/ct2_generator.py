@@ -79,7 +79,7 @@ class CTranslate2Generator:
         if not self._sha256:
             self._sha256 = folder_sha256(self._folder, _DIGESTED)
         return {
-            "kind": self.name, "version": 1, "model": self.model, "model_sha256": self._sha256, "device": self._device,
+            "kind": self.name, "version": 2, "model": self.model, "model_sha256": self._sha256, "device": self._device,
             "compute_type": self._compute_type, "context": self._context, "ctranslate2": importlib.metadata.version("ctranslate2"),
         }  # fmt: skip
 
@@ -168,7 +168,8 @@ class CTranslate2Generator:
         try:
             result = asked.future.result()
             if asked.call.continuation is not None:
-                scores = result.log_probs[len(result.log_probs) - asked.n_scored :]
+                # The first token of all has no score.
+                scores = [None, *result.log_probs][len(asked.tokens) - asked.n_scored :]
                 return Said(n_asked=len(asked.tokens), n_said=asked.n_scored, logprob=mean(scores))
             said = self._said(asked, result)
             if asked.call.schema is None or settled(asked.call, said).problem not in ("not_json", "schema", "empty"):
@@ -193,8 +194,8 @@ class CTranslate2Generator:
 
     def _asked(self, number: int, call: Call) -> _Asked:
         if call.continuation is not None:
-            scored = self._tokens.rest(call.continuation)
-            return _Asked(number, call, self._tokens.plain(as_text(call.messages)) + scored, len(scored))
+            tokens, n_scored = self._tokens.joint(as_text(call.messages), call.continuation)
+            return _Asked(number, call, tokens, n_scored)
         text = self._template.text(call.messages)
         return _Asked(number, call, self._tokens.rest(text) if self._template else self._tokens.plain(text))
 

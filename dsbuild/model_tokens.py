@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +19,24 @@ class ModelTokens(Protocol):
         """A text from its beginning, begun as the model wants it."""
 
     def rest(self, text: str) -> list[str]:
-        """A text that goes on, or that says itself how it begins."""
+        """A text that says itself how it begins."""
+
+    def joint(self, before: str, continuation: str) -> tuple[list[str], int]:
+        """Two texts as one, begun as the model wants it, and how many of its tokens reach into the continuation."""
 
     def text(self, tokens: Sequence[str]) -> str:
         """The text of tokens, special ones left out."""
+
+
+def n_before(ends: Iterable[int], border: int) -> int:
+    """How many tokens end at or before a border; the next one is the first that reaches beyond it.
+
+    ends: of each token in order, where it ends in the text; the parts of one character all end where it ends.
+
+    >>> n_before([0, 3, 5, 8], 4)
+    2
+    """
+    return sum(1 for _ in takewhile(lambda end: end <= border, ends))
 
 
 def tokens_of(folder: Path, template: ChatTemplate) -> ModelTokens:
@@ -58,10 +73,16 @@ class _Fast:
         self._end = template.token("eos_token")
 
     def plain(self, text: str) -> list[str]:
-        tokens: list[str] = self._tokenizer.encode(text).tokens
+        return self.joint(text, "")[0]
+
+    def joint(self, before: str, continuation: str) -> tuple[list[str], int]:
+        encoded = self._tokenizer.encode(before + continuation)
+        tokens: list[str] = encoded.tokens
         if tokens and tokens[-1] == self._end:
             tokens = tokens[:-1]
-        return tokens if not self._begin or tokens[:1] == [self._begin] else [self._begin, *tokens]
+        n_scored = len(tokens) - n_before((end for _, end in encoded.offsets[: len(tokens)]), len(before))
+        begun = not self._begin or tokens[:1] == [self._begin]
+        return tokens if begun else [self._begin, *tokens], n_scored
 
     def rest(self, text: str) -> list[str]:
         found: list[str] = self._tokenizer.encode(text, add_special_tokens=False).tokens
@@ -86,6 +107,12 @@ class _Pieces:
     def rest(self, text: str) -> list[str]:
         found: list[str] = self._model.encode(text, out_type=str)
         return found
+
+    def joint(self, before: str, continuation: str) -> tuple[list[str], int]:
+        # Where pieces stand is told in another way by each version; pieces that the continuation changes are those that reach into it.
+        tokens = self.rest(before + continuation)
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(tokens, self.rest(before), strict=False))
+        return self._begin + tokens, len(tokens) - sum(1 for _ in same)
 
     def text(self, tokens: Sequence[str]) -> str:
         found: str = self._model.decode([self._model.piece_to_id(token) for token in tokens])

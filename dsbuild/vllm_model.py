@@ -14,6 +14,7 @@ from dsbuild.engine import Terms
 from dsbuild.errors import EngineError, MissingExtra, RecipeError
 from dsbuild.feed import Feed
 from dsbuild.language_model import Abilities, Call, Message, Said
+from dsbuild.model_tokens import n_before
 
 _DIGESTED = (".safetensors", ".bin", ".gguf", ".json", ".txt", ".model", ".jinja")
 
@@ -67,7 +68,7 @@ class VllmModel:
         """Model, its files' digest or its revision, numeric type and quantisation."""
         if self._folder is not None and self._sha256 is None:
             self._sha256 = folder_sha256(self._folder, _DIGESTED)
-        return {"kind": self.name, "version": 1, "model": self.model, "model_sha256": self._sha256, **self._decides}
+        return {"kind": self.name, "version": 2, "model": self.model, "model_sha256": self._sha256, **self._decides}
 
     def terms(self) -> Terms:
         """The model's licence, if the user named it."""
@@ -151,8 +152,7 @@ class VllmModel:
         """The tokens of a question, and how many of them at its end are to be scored."""
         tokenizer = self._open().get_tokenizer()
         if call.continuation is not None:
-            scored = list(tokenizer.encode(call.continuation, add_special_tokens=False))
-            return [*tokenizer.encode(as_text(call.messages)), *scored], len(scored)
+            return _joint(tokenizer, as_text(call.messages), call.continuation)
         if not getattr(tokenizer, "chat_template", None):
             return list(tokenizer.encode(as_text(call.messages))), 0
         try:
@@ -206,6 +206,19 @@ class _Asked:
         if not self.call.logprobs or one.cumulative_logprob is None or not n_said:
             return said
         return replace(said, logprob=min(0.0, one.cumulative_logprob / n_said))
+
+
+def _joint(tokenizer: Any, before: str, continuation: str) -> tuple[list[int], int]:
+    """The tokens of two texts as one, and how many of them reach into the continuation."""
+    if not getattr(tokenizer, "is_fast", False):  # one that does not say where its tokens stand
+        tokens = list(tokenizer.encode(before + continuation))
+        return tokens, max(0, len(tokens) - len(tokenizer.encode(before)))
+    encoded = tokenizer(before + continuation, return_offsets_mapping=True)
+    ends = [end for _, end in encoded["offset_mapping"]]
+    tokens = list(encoded["input_ids"])
+    if tokens and tokens[-1] == tokenizer.eos_token_id:
+        tokens.pop()
+    return tokens, len(tokens) - n_before(ends[: len(tokens)], len(before))
 
 
 def _filled(tokenizer: Any, messages: Iterable[Message]) -> str:

@@ -125,12 +125,14 @@ def test_given_texts_are_scored_as_transformers_does(made: Path) -> None:
     model = CTranslate2Generator(str(made / "ct2"))
     said = ask(model, *(call("old", continuation=text) for text in ("the river", "चक्की past", "")))
     for text, one in zip(("the river", "चक्की past"), said[:2], strict=True):
-        before = [1, *tokenizer.encode(as_text(call("old").messages), add_special_tokens=False)]
-        after = tokenizer.encode(text, add_special_tokens=False)
+        before = as_text(call("old").messages)
+        encoded = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
+        tokens, ends = [1, *encoded["input_ids"]], [0, *(end for _, end in encoded["offset_mapping"])]
         with torch.no_grad():
-            scores = hf(torch.tensor([before + after])).logits[0].log_softmax(-1)
-        mean = sum(float(scores[len(before) + at - 1, token]) for at, token in enumerate(after)) / len(after)
-        assert (one.n_asked, one.n_said) == (len(before) + len(after), len(after))
+            scores = hf(torch.tensor([tokens])).logits[0].log_softmax(-1)
+        after = [at for at, end in enumerate(ends) if end > len(before)]
+        mean = sum(float(scores[at - 1, tokens[at]]) for at in after) / len(after)
+        assert (one.n_asked, one.n_said) == (len(tokens), len(after))
         assert one.logprob == pytest.approx(mean, abs=1e-3)
     assert said[2].logprob is None
     model.close()

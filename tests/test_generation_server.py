@@ -16,6 +16,7 @@ import pytest
 from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget
 from dsbuild.chat_server import ChatServer
+from dsbuild.ct2_generator import CTranslate2Generator
 from dsbuild.language_model import Call, Message, Said, Sampling
 from dsbuild.llm import ask_all
 from tests.story_process import Served
@@ -114,6 +115,35 @@ def test_scores_come_with_answers_and_of_given_texts(served: Served, tmp_path: P
     assert odd.logprob is not None
     if is_real():
         assert likely.logprob > odd.logprob
+
+
+CONTINUATIONS = ("Lily was happy.", "lily", "नदी was", "é!", "ly went home")
+
+
+@pytest.mark.parametrize("continuation", CONTINUATIONS)
+def test_a_text_has_one_likelihood_wherever_its_model_runs(
+    served: Served, folder: Path, tmp_path: Path, continuation: str
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    checkpoint = folder.parent / "checkpoint"
+    tokenizer, peer = AutoTokenizer.from_pretrained(checkpoint), AutoModelForCausalLM.from_pretrained(checkpoint)
+    asked, before = ("The dog", "ran to the"), "The dog\n\nran to the\n\n"
+    encoded = tokenizer(before + continuation, return_offsets_mapping=True, return_tensors="pt")
+    ids, places = encoded["input_ids"][0], encoded["offset_mapping"][0].tolist()
+    with torch.no_grad():
+        told = torch.log_softmax(peer(ids[None]).logits[0], -1)
+    reaching = [at for at, (_, end) in enumerate(places) if end > len(before)]
+    wanted = sum(float(told[at - 1, ids[at]]) for at in reaching) / len(reaching)
+    question = Call(tuple(Message("user", text) for text in asked), continuation=continuation)
+    here = CTranslate2Generator(str(folder))
+    ((_, local),) = here.answer([(0, question)])
+    here.close()
+    (remote,) = ask(served, tmp_path / "a", [question])
+    for said in (local, remote):
+        assert (said.n_asked, said.n_said) == (len(ids), len(reaching))
+        assert said.logprob == pytest.approx(wanted, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -566,14 +566,11 @@ def test_a_real_small_model_scores_as_its_checkpoint_does(tmp_path: Path) -> Non
     assert len(scored) == 18
     for one in scored:
         prompt = f"{instruction}\n\n{json.dumps({'passage': texts[one['doc_id']]})}\n\n"
-        before, query = (
-            tokenizer.encode(text, add_special_tokens=False).ids for text in (prompt, queries[one["query_id"]])
-        )
-        ids = torch.tensor([[1, *before, *query]])
+        encoded = tokenizer.encode(prompt + queries[one["query_id"]])
         with torch.no_grad():
-            logprobs = torch.log_softmax(network(ids).logits[0], -1)
-        at = range(len(before), len(before) + len(query))
-        mean = sum(float(logprobs[place, ids[0, place + 1]]) for place in at) / len(query)
+            logprobs = torch.log_softmax(network(torch.tensor([encoded.ids])).logits[0], -1)
+        query = [place for place, (_, end) in enumerate(encoded.offsets) if end > len(prompt)]
+        mean = sum(float(logprobs[place - 1, encoded.ids[place]]) for place in query) / len(query)
         assert one["score"] == pytest.approx(mean, abs=1e-3)
     best = {one["query_id"]: one["doc_id"] for one in scored if one["rank"] == 1}
     labelled = {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from dsbuild.chat_protocol import as_text
 from dsbuild.errors import EngineError, MissingExtra, RecipeError
 from dsbuild.language_model import Call, Message, Said, Sampling
 from dsbuild.vllm_model import VllmModel
+from tests.tiny_story_model import write_checkpoint
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
 SCHEMA: dict[str, Any] = {
@@ -120,12 +122,14 @@ def test_scores_are_those_of_transformers(model: VllmModel, folder: Path) -> Non
 
     hf = Qwen2ForCausalLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    before = tokenizer.encode(as_text(call("old").messages))
-    for text in ("the river", "चक्की past"):
-        after = tokenizer.encode(text, add_special_tokens=False)
+    before = as_text(call("old").messages)
+    for text in ("the river", "चक्की past", "\nmill"):
+        encoded = tokenizer(before + text, return_offsets_mapping=True)
+        tokens = encoded["input_ids"]
+        after = [at for at, (_, end) in enumerate(encoded["offset_mapping"]) if end > len(before)]
         with torch.no_grad():
-            scores = hf(torch.tensor([before + after])).logits[0].log_softmax(-1)
-        wanted = sum(float(scores[len(before) + at - 1, token]) for at, token in enumerate(after)) / len(after)
+            scores = hf(torch.tensor([tokens])).logits[0].log_softmax(-1)
+        wanted = sum(float(scores[at - 1, tokens[at]]) for at in after) / len(after)
         for _ in range(2):  # the second time from the cache of prefixes
             (said,) = ask(model, call("old", continuation=text))
             assert (said.n_said, said.logprob) == (len(after), pytest.approx(wanted, abs=1e-3))
@@ -162,6 +166,24 @@ def test_a_run_that_is_left_leaves_nothing_behind(model: VllmModel) -> None:
 def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="vLLM cannot load it"):
         VllmModel(str(tmp_path)).check()
+
+
+@pytest.mark.skipif(
+    find_spec("torch") is None or find_spec("transformers") is None, reason="the model is made with the extra [convert]"
+)
+def test_a_given_text_is_scored_from_where_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(write_checkpoint(tmp_path))
+    monkeypatch.setattr(VllmModel, "_open", lambda self: SimpleNamespace(get_tokenizer=lambda: tokenizer))
+    model = VllmModel(str(tmp_path))
+    for text in ("Lily was happy.", "ly", "नदी"):
+        question = call("The dog", continuation=text)
+        tokens, n_scored = model._tokens(question)
+        assert tokens == tokenizer.encode(as_text(question.messages) + text)
+        assert tokenizer.decode(tokens[len(tokens) - n_scored :]) == text
+    monkeypatch.setattr(type(tokenizer), "is_fast", property(lambda self: False))
+    assert model._tokens(question) == (tokens, n_scored)
 
 
 def test_options_and_what_is_missing(tmp_path: Path) -> None:
