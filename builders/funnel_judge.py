@@ -16,6 +16,7 @@ import xxhash
 from dsbuild import languages, parquet, prompts
 from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget
+from dsbuild.builders.judgements import kappa
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.filters.copied_span import passages_of
 from dsbuild.filters.decide_funnel import here
@@ -169,7 +170,7 @@ def agreement(judged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "asked": len(judged), "without_verdict": len(judged) - len(said),
         "good_of_kept": _share([one["good"] for one in said if one["kept"]]),
         "bad_of_lost": _share([not one["good"] for one in said if not one["kept"]]),
-        "kappa": _kappa([(one["kept"], one["good"]) for one in said]),
+        "kappa": kappa([(one["kept"], one["good"]) for one in said])["kappa"],
         "reasons": dict(sorted(Counter(one["why"] for one in judged if not one["good"]).items())),
     }  # fmt: skip
     people = [one for one in judged if one["gold"] is not None]
@@ -177,7 +178,7 @@ def agreement(judged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         told["gold"] = {
             "judge": _share([one["good"] == one["gold"] for one in people if one["good"] is not None]),
             "funnel": _share([one["kept"] == one["gold"] for one in people]),
-            "judge_kappa": _kappa([(one["good"], one["gold"]) for one in people if one["good"] is not None]),
+            "judge_kappa": kappa([(one["good"], one["gold"]) for one in people if one["good"] is not None])["kappa"],
         }
     return told
 
@@ -185,14 +186,3 @@ def agreement(judged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _share(hits: Sequence[bool]) -> dict[str, Any]:
     low, high = wilson(sum(hits), len(hits))
     return {"share": sum(hits) / len(hits) if hits else None, "n": len(hits), "low": low, "high": high}
-
-
-def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa of two sides; None where chance alone would make them agree on everything."""
-    if not pairs:
-        return None
-    n = len(pairs)
-    observed = sum(one == other for one, other in pairs) / n
-    first, second = (sum(pair[side] for pair in pairs) / n for side in (0, 1))
-    chance = first * second + (1 - first) * (1 - second)
-    return None if chance == 1 else (observed - chance) / (1 - chance)

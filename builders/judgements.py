@@ -217,8 +217,8 @@ def agreement(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def kappa(pairs: Sequence[tuple[str, str]]) -> dict[str, float | None]:
-    """Raw agreement and Cohen's kappa of two judges.
+def kappa(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float | None]:
+    """Raw agreement and Cohen's kappa of two judges; None without pairs, kappa also where chance alone would make them agree on everything.
 
     >>> kappa([("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15)
     {'raw': 0.7, 'kappa': 0.4}
@@ -228,4 +228,7 @@ def kappa(pairs: Sequence[tuple[str, str]]) -> dict[str, float | None]:
     firsts, seconds = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
     # In whole numbers: n² times the agreement that chance alone would give.
     chance = sum(firsts[value] * seconds[value] for value in firsts)
-    return {"raw": equal / n, "kappa": None if chance == n * n else round((equal * n - chance) / (n * n - chance), 12)}
+    return {
+        "raw": equal / n if n else None,
+        "kappa": None if chance == n * n else round((equal * n - chance) / (n * n - chance), 12),
+    }

@@ -139,6 +139,7 @@ def test_agreement_is_of_rows_that_both_judged() -> None:
     # Both: yes 1, yes/no 1, no 2. Chance: (2*1 + 2*3) / 16.
     assert found == {"lang": "hi", "reviewers": ["ana", "ben"], "rows": 4, "raw": 0.75, "kappa": 0.5}
     assert kappa([("yes", "yes")] * 3) == {"raw": 1.0, "kappa": None}
+    assert kappa([]) == {"raw": None, "kappa": None}
 
 
 def test_the_command_merges(tmp_path: Path) -> None:
