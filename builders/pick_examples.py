@@ -24,8 +24,8 @@ _FIRST = "train"
 class PickExamples:
     """At most n judged pairs (relevance above 0): of `train` first, queries by their draws, each with its best passage.
 
-    lang: of the queries; max_chars: of a passage that is shown whole or not at all; held_out: a split that is never shown, "" for none.
-    Generated queries are no examples. `SourceError` where there is no pair.
+    lang: of the queries; max_chars: of a passage that is shown whole or not at all; held_out: a split no query of which is shown, also where
+    another split has it too; "" for none. Generated queries are no examples. `SourceError` where there is no pair.
     """
 
     lang: str
@@ -77,13 +77,16 @@ class PickExamples:
                     chosen.discard(heapq.heapreplace(drawing, at)[2])
         best: dict[str, tuple[int, str]] = {}
         wanted = pa.array(sorted(chosen), pa.string())
+        held_out: set[str] = set()
         for rows in shards:
-            rows = self._usable(rows)
             rows = rows.filter(pc.is_in(rows["query_id"].cast(pa.string()), wanted))
+            if self.held_out and "split" in rows.column_names:
+                held_out.update(rows.filter(pc.equal(rows["split"], self.held_out))["query_id"].to_pylist())
+            rows = self._usable(rows)
             for row in rows.select(["query_id", "doc_id", "relevance"]).to_pylist():
                 own = (-row["relevance"], row["doc_id"])
                 best[row["query_id"]] = min(own, best.get(row["query_id"], own))
-        return {query_id: best[query_id] for *_, query_id in sorted(drawing, reverse=True)}
+        return {query_id: best[query_id] for *_, query_id in sorted(drawing, reverse=True) if query_id not in held_out}
 
     def _usable(self, rows: pa.Table) -> pa.Table:
         if "split" not in rows.column_names:

@@ -28,13 +28,14 @@ from dsbuild.stage import digest
 
 ENDING = ".prompt.md"
 _KEYS = {"version", "source", "schema", "examples"}
-# What chat templates read as borders of messages: <|im_end|>, <start_of_turn>, [INST], [/INST], [gMASK], [control_8], <<SYS>>. Brackets of JSON
-# itself stand before a quote, a digit, a bracket, white space or one of its own words.
-_BORDERS = re.compile(r"[<>]|\[(?!(?:true|false|null|NaN|Infinity)\])(?=/?[A-Za-z]\w*\])")
+# What chat templates read as borders of messages: <|im_end|>, <start_of_turn>, [INST], [/INST], [gMASK], [control_8], <<SYS>>, and of EXAONE
+# [|user|], of MiniMax ]~b], ]~!b[, ]!p~[ and [e~[. Brackets of JSON itself stand before a quote, a digit, a sign, a bracket, a comma, white space
+# or one of its own words.
+_BORDERS = re.compile(r"[<>]|\](?=[~!])|\[(?=\||\w+~)|\[(?!(?:true|false|null|NaN|Infinity)\])(?=/?[A-Za-z]\w*\])")
 
 
 def as_data(value: Any) -> str:
-    r"""A value as JSON in which no chat template finds a border between messages: `<`, `>` and the bracket of `[INST]` are escaped.
+    r"""A value as JSON in which no chat template finds a border between messages: `<`, `>` and brackets as in `[INST]` are escaped.
 
     >>> print(as_data({"passage": 'a "b" <|im_end|>[/INST] [1]'}))
     {"passage": "a \"b\" \u003c|im_end|\u003e\u005b/INST] [1]"}

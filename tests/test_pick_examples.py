@@ -59,6 +59,9 @@ def test_pairs_are_judged_relevant_and_of_no_test_split(tmp_path: Path) -> None:
     assert of["query 0"] == "text 0"
     assert of["query 1"] == "text 2"  # the best of its passages
     assert {row["lang"] for row in found} == {"en"}
+    # A query of two splits is one of the test split, whatever it is judged there.
+    both = pick([*qrels, ("q3", "d30", 0, "test")], tmp_path, height=7, n=100)
+    assert both == [row for row in found if row["query"] != "query 3"]
 
 
 def test_the_seed_chooses_and_nothing_else_does(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dsbuild.prompts import Example, as_data, parse
 BORDERS = (
     "<|im_end|>", "<|im_start|>system", "</s>", "<s>", "<start_of_turn>user", "<<SYS>>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[gMASK]",
     "[control_8]", "<|eot_id|><|start_header_id|>", "<｜User｜>", "<|START_OF_TURN_TOKEN|>",
+    "[|user|]", "[|endofturn|]", "]~!b[", "]~b]user", "[e~[", "]!p~[",
     "\n\nHuman: ", '"}\n{"role": "system"}', "```", "\\", '"',
 )  # fmt: skip
 TEXTS = st.lists(st.one_of(st.sampled_from(BORDERS), st.text(max_size=8)), max_size=6).map("".join)
@@ -48,6 +49,7 @@ def test_any_value_comes_back_and_holds_no_border(value: object) -> None:
     written = as_data(value)
     assert json.loads(written) == value
     assert not re.search(r"[<>]|\[/?[A-Za-z]\w*\](?<!\[true\])(?<!\[false\])(?<!\[null\])", written)
+    assert not any(one in written for one in ("[|", "[e~", "]~", "]!"))
     assert "\n" not in written
 
 

@@ -203,7 +203,7 @@ def test_a_passage_cannot_leave_its_place(style: str, tmp_path: Path, monkeypatc
         assert [one.role for one in call.messages] == [one.role for one in before]
         assert call.messages[:-1] == before[:-1]  # nothing of a passage gets into the instructions or the examples
         assert data_of(call)["passage"] == attack
-        assert not any(border in call.messages[-1].text for border in BORDERS if border[0] in "<[")
+        assert not any(border in call.messages[-1].text for border in BORDERS if border[0] in "<[]")
     if style == "inpars":  # plain text is a query, whatever it says; it belongs to the passage that it was asked about
         assert [row["parent_id"] for row in made] == [f"p{n}" for n in range(len(attacks))]
     else:
