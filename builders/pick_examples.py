@@ -35,7 +35,7 @@ class PickExamples:
     held_out: str = "test"
 
     name: ClassVar[str] = "pick_examples"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
