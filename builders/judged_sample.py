@@ -186,6 +186,20 @@ def interval(answered: Answered) -> tuple[float, float, float]:
     return share, max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
+def judgements_for(answered: Answered, half: float = 0.05) -> int:
+    """About how many judgements give an interval of `half` on either side, by the width that the answers so far give; 0 where they do already.
+
+    In tens, and never more than there are negatives: a variance falls as 1 / n - 1 / N. What no design can do is told by this: at a rate
+    of 0.12 in every stratum 100 judgements give 6.4 points.
+    """
+    _, low, high = interval(answered)
+    n, total = sum(answered.judged), sum(answered.sizes)
+    if not n or high - low <= 2 * half:
+        return 0
+    wanted = 1 / ((2 * half / (high - low)) ** 2 * (1 / n - 1 / total) + 1 / total)
+    return int(min(total, np.ceil(wanted / 10) * 10))
+
+
 def _joined(answered: Answered) -> tuple[Floats, Floats, Floats]:
     rows: list[list[int]] = []
     for row in zip(answered.sizes, answered.judged, answered.relevant, strict=True):

@@ -237,7 +237,7 @@ class Sampling:
 
     def settle(self, samples: Mapping[str, pa.Table]) -> dict[str, Any]:
         """Write the sample, and read the answers: for each language the share of relevant ones with its interval."""
-        from dsbuild.builders.judged_sample import interval, read_answers, write_sample
+        from dsbuild.builders.judged_sample import interval, judgements_for, read_answers, write_sample
 
         found: dict[str, Any] = {"budget": self.budget, "sampled": sum(table.num_rows for table in samples.values())}
         if self.out:
@@ -248,7 +248,8 @@ class Sampling:
             for lang, answered in read_answers(self.answers, samples).items():
                 share, low, high = interval(answered)
                 n = sum(answered.judged)
-                found["languages"][lang] = {"judged": n, "fn": share if n else None, "fn_low": low, "fn_high": high}
+                told = {"judged": n, "fn": share if n else None, "fn_low": low, "fn_high": high}
+                found["languages"][lang] = {**told, "for_5_points": judgements_for(answered)}
         return found
 
 

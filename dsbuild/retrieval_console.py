@@ -59,6 +59,8 @@ def print_judged(found: Mapping[str, Any]) -> None:
     for lang, one in found.get("languages", {}).items():
         share = "nothing judged" if one["fn"] is None else f"{one['fn']:.1%} false negatives"
         said = f"{lang}: {share}, 95 % interval {one['fn_low']:.1%} to {one['fn_high']:.1%}, {number(one['judged'])} judged"
+        if one["for_5_points"]:
+            said += f"; about {number(one['for_5_points'])} judgements would give 5 points on either side"
         console.print(Text(said), highlight=False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsbuild.builders.judged_sample import Answered, allocated, interval, strata_of
+from dsbuild.builders.judged_sample import Answered, allocated, interval, judgements_for, strata_of
 from tests.small_set import cli, rows
 from tests.test_mined import made, mine, write
 
@@ -95,3 +95,25 @@ def test_the_sample_goes_out_and_the_answers_come_back(tmp_path: Path) -> None:
         assert code == 2
         assert words in err
     assert cli(*base)[0] == 2
+
+
+def test_how_many_judgements_five_points_take() -> None:
+    draw = np.random.default_rng(4)
+    sizes, rates = np.array([60, 80, 120, 200, 440]), [0.4, 0.25, 0.15, 0.1, 0.05]
+
+    def answered(budget: int) -> Answered:
+        taken = allocated(sizes, budget)
+        relevant = [
+            draw.hypergeometric(int(n * rate), n - int(n * rate), k)
+            for n, rate, k in zip(sizes, rates, taken, strict=True)
+        ]
+        return Answered(sizes.tolist(), taken.tolist(), relevant)
+
+    told = [judgements_for(answered(100)) for _ in range(200)]
+    typical = int(np.median([one for one in told if one]))
+    assert 110 < typical < 220
+    halves = [(high - low) / 2 for _, low, high in (interval(answered(typical)) for _ in range(200))]
+    assert abs(float(np.mean(halves)) - 0.05) < 0.006
+    assert judgements_for(Answered([1000], [400], [2])) == 0
+    assert judgements_for(Answered([50], [10], [5])) == 50  # nothing less than all of them
+    assert judgements_for(Answered([50], [0], [0])) == 0
