@@ -28,6 +28,7 @@ from dsbuild.builders.generate_recipe import GenerateRecipe
 from dsbuild.builders.generated import Generating
 from dsbuild.builders.guard import stop_if_bad, stop_if_lost
 from dsbuild.builders.judge_recipe import JudgeRecipe
+from dsbuild.builders.made_by import TRANSLATIONS
 from dsbuild.builders.mined import MineRecipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.projected import ProjectRecipe
@@ -126,7 +127,7 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
         raise UnknownName("kind of build", str(named), _KINDS)
     if kind and named != kind:
         raise RecipeError(f"{path}: a recipe that builds with {named!r}; run it with: dsbuild run {path}")
-    if named in ("translate", "translate-texts"):
+    if named in TRANSLATIONS:
         engine = values.setdefault("engine", {})
         if isinstance(engine, dict):
             engine.setdefault("name", DEFAULT_ENGINE)

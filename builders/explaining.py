@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsbuild import prompts, release
+from dsbuild.builders.made_by import TRANSLATIONS
 from dsbuild.errors import ReleaseError, UnknownName
 from dsbuild.filters.identify import COLUMNS as IDENTIFIED
 from dsbuild.stage import digest
@@ -26,7 +27,7 @@ _LOST = ("dropped", "failed")
 # Up to these stages a translate build knows the source's language only.
 _SOURCE_STAGES = frozenset({"read", "read_config", "read_labelled", "sound", "limit", "mend", "name_rows"})
 # Builds whose rows of other languages come from a row of the source.
-_CARRIED = ("translate", "translate-texts", "project")
+_CARRIED = (*TRANSLATIONS, "project")
 # Tables of verdicts on parts of a labelled row, whose ids begin with the row's.
 _INSIDE = ("spans", "relations")
 _PROJECTED = frozenset({"method", "confidence", "n_source_spans", "n_missing"})

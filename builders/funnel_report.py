@@ -11,15 +11,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 
 from dsbuild import parquet, release
 from dsbuild.builders.funnel import Funnelled
 from dsbuild.builders.funnel_plan import FunnelPlan
+from dsbuild.builders.made_by import command_of
 from dsbuild.builders.opened import IDS
 from dsbuild.errors import ReleaseError, UnknownName
 from dsbuild.filters.decide_funnel import LOST_AT, STAGE
 from dsbuild.filters.funnel_rules import rules_of, step
+from dsbuild.filters.generated_texts import FIRST, released, texts_of
 from dsbuild.filters.query_shapes import Shapes, distance
 from dsbuild.filters.settle import Settle
 from dsbuild.graph import Progress
@@ -28,11 +31,13 @@ N_SAMPLES = 3
 _EXCERPT = 200
 _DUPLICATES = "duplicates"
 _VERDICTS = ["table", "lang", "id", "stage", "outcome", "rule", "value", "op", "threshold", "primary", "detail"]
-# The text that stands for a row.
-_TEXTS = {"pairs": "text_a"}
+# The text in which an evaluation item was found.
+_FOUND_IN = "contamination_field"
 
-# Shards with the columns id, text and lost_at, read as often as they are asked for; and shards of verdicts.
+# Shards with the columns id, lost_at, the texts and perhaps where an evaluation item was found; and shards of verdicts; read as often as asked for.
 Shards = Callable[[], Iterable[pa.Table]]
+# A lost row: the negated hash of its id, so that a heap gives up the highest one; the id; its columns.
+_Sample = tuple[int, str, dict[str, Any]]
 
 
 def funnel_facts(
@@ -52,9 +57,14 @@ def funnel_facts(
         for one in part.states
     ]
 
+    texts = [released(name, table) for name in plan.texts]
+
     def rows() -> Iterator[pa.Table]:
         for shard in progress.shards(part.rows):
-            yield parquet.read(shard.path, ["id", "text", LOST_AT])
+            found = [_FOUND_IN] if _FOUND_IN in pq.read_schema(shard.path).names else []
+            yield parquet.read(shard.path, ["id", *plan.texts, LOST_AT, *found]).rename_columns(
+                ["id", *texts, LOST_AT, *found]
+            )
 
     def verdicts() -> Iterator[pa.Table]:
         for node in part.nodes:
@@ -62,7 +72,7 @@ def funnel_facts(
                 if record.verdicts.rows:
                     yield parquet.read(progress.store.path(record.key, record.verdicts.file), _VERDICTS)
 
-    told = _told(part.lang, table, steps, rows, verdicts, samples, real)
+    told = _told(part.lang, table, texts, steps, rows, verdicts, samples, real)
     told["judged"] = progress.done[part.judged.node][0].facts if part.judged else None
     return told
 
@@ -105,7 +115,7 @@ def _rules(plan: FunnelPlan, lang: str, name: str, progress: Progress) -> list[d
             "source": one.source,
             "action": one.action,
         }
-        for one in rules_of(name, lang, plan.said.get(name, {}))
+        for one in rules_of(name, lang, plan.said.get(name, {}), plan.texts)
     ]
     for record in progress.done.get(f"funnel.cutoff.{name}.{lang}", ()):
         found += [
@@ -124,25 +134,26 @@ def facts_of_release(
     manifest = release.read_manifest(folder)
     held = manifest.get("funnel")
     if not held:
-        raise ReleaseError(
-            f"{folder}: made by dsbuild {manifest['recipe'].get('build')}: no queries of it went through a funnel"
-        )
+        raise ReleaseError(f"{folder}: made by {command_of(manifest)}: no queries of it went through a funnel")
     if real is not None and not set(real) & set(held):
         raise UnknownName("language of this release (--real)", ", ".join(real), list(held))
     found = {}
     for lang, told in held.items():
         table = told["table"]
-        id_column, text = IDS[table], _TEXTS.get(table, "text")
+        # Releases of before every text was looked at know of the first only.
+        texts = told.get("texts", [released(name, table) for name in FIRST])
 
         def rows(
-            lang: str = lang, table: str = table, id_column: str = id_column, text: str = text
+            lang: str = lang, table: str = table, id_column: str = IDS[table], texts: Sequence[str] = texts
         ) -> Iterator[pa.Table]:
             for prefix, lost in ((f"{lang}-{table}/", False), (f"dropped/{lang}-{table}-", True)):
                 for shard in release.read_part(folder, prefix):
                     if "origin" in shard.column_names:
                         shard = shard.filter(pc.equal(shard["origin"], "generated"))
                     at = shard[LOST_AT] if lost else pa.repeat(pa.scalar(""), shard.num_rows)
-                    yield pa.table([shard[id_column], shard[text], at], names=["id", "text", LOST_AT])
+                    found = [_FOUND_IN] if _FOUND_IN in shard.column_names else []
+                    columns = [shard[id_column], at, *(shard[name] for name in (*texts, *found))]
+                    yield pa.table(columns, names=["id", LOST_AT, *texts, *found])
 
         def verdicts() -> Iterator[pa.Table]:
             return release.read_part(folder, "dropped/verdicts-", _VERDICTS)
@@ -153,7 +164,7 @@ def facts_of_release(
             {**{key: one[key] for key in kept}, "rules": [{k: v for k, v in rule.items() if k not in _COUNTED} for rule in one["rules"]]}
             for one in told["steps"]
         ]  # fmt: skip
-        found[lang] = {**_told(lang, table, steps, rows, verdicts, samples, shapes), "judged": told["judged"]}
+        found[lang] = {**_told(lang, table, texts, steps, rows, verdicts, samples, shapes), "judged": told["judged"]}
     return found
 
 
@@ -162,16 +173,17 @@ _COUNTED = ("lost", "flagged")
 
 
 def _told(
-    lang: str, table: str, steps: Sequence[dict[str, Any]], rows: Shards, verdicts: Shards, samples: int, real: Shapes | None
+    lang: str, table: str, texts: Sequence[str], steps: Sequence[dict[str, Any]], rows: Shards, verdicts: Shards, samples: int,
+    real: Shapes | None,
 ) -> dict[str, Any]:  # fmt: skip
     lost: Counter[str] = Counter()
     shapes = Shapes()
-    chosen: dict[str, list[tuple[int, str, str]]] = {}
+    chosen: dict[str, list[_Sample]] = {}
     total = 0
     for shard in rows():
         total += shard.num_rows
         lost.update(shard[LOST_AT].to_pylist())
-        shapes.add(shard.filter(pc.equal(shard[LOST_AT], ""))["text"].to_pylist(), lang)
+        shapes.add(shard.filter(pc.equal(shard[LOST_AT], ""))[texts[0]].to_pylist(), lang)
         _choose(chosen, shard.filter(pc.not_equal(shard[LOST_AT], "")), samples)
     wanted = pa.array(sorted({key for held in chosen.values() for _, key, _ in held}), pa.string())
     by_rule, flagged, reasons = _counted(lang, table, verdicts, wanted)
@@ -181,8 +193,8 @@ def _told(
         entered, left = left, left - lost[one["name"]]
         rules = [{**rule, "lost": by_rule[rule["rule"]], "flagged": flagged[rule["rule"]]} for rule in one["rules"]]
         shown = [
-            {"id": key, "text": text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…", **reasons.get(key, {})}
-            for _, key, text in sorted((-order, key, text) for order, key, text in chosen.get(one["name"], ()))
+            {"id": key, "text": _excerpt(row, texts, reasons.get(key, {})), **reasons.get(key, {})}
+            for _, key, row in sorted(chosen.get(one["name"], ()), key=lambda held: (-held[0], held[1]))
         ]
         counts = {
             "in": entered,
@@ -192,22 +204,36 @@ def _told(
         }
         made.append({**one, "rules": rules, **counts, "samples": shown})
     return {
-        "table": table, "in": total, "kept": lost[""], "steps": made, "generated": shapes.as_json(), "real": real.as_json() if real else None,
+        "table": table, "texts": list(texts),
+        "in": total, "kept": lost[""], "steps": made, "generated": shapes.as_json(), "real": real.as_json() if real else None,
         "distance": {name: distance(getattr(shapes, name), getattr(real, name)) for name in ("lengths", "kinds")} if real else None,
     }  # fmt: skip
 
 
-def _choose(chosen: dict[str, list[tuple[int, str, str]]], rows: pa.Table, samples: int) -> None:
+def _choose(chosen: dict[str, list[_Sample]], rows: pa.Table, samples: int) -> None:
     """Of each step the rows whose ids hash lowest: the same in every run, whatever the order of the rows."""
     if not samples:
         return
-    for key, text, at in zip(*(rows[name].to_pylist() for name in ("id", "text", LOST_AT)), strict=True):
+    for place, (key, at) in enumerate(zip(*(rows[name].to_pylist() for name in ("id", LOST_AT)), strict=True)):
         held = chosen.setdefault(at, [])
-        entry = (-xxhash.xxh3_64_intdigest(key.encode()), key, text)
+        entry = (-xxhash.xxh3_64_intdigest(key.encode()), key)
         if len(held) < samples:
-            heapq.heappush(held, entry)
-        elif entry > held[0]:
-            heapq.heapreplace(held, entry)
+            heapq.heappush(held, (*entry, rows.slice(place, 1).to_pylist()[0]))
+        elif entry > held[0][:2]:
+            heapq.heapreplace(held, (*entry, rows.slice(place, 1).to_pylist()[0]))
+
+
+def _excerpt(row: Mapping[str, Any], texts: Sequence[str], reason: Mapping[str, Any]) -> str:
+    """The beginning of the text that a row was lost by: that of the rule's ending, of contamination that where the item stands."""
+    rule = reason.get("rule", "")
+    name = texts[0]
+    if rule.startswith("contamination.") and row.get(_FOUND_IN) in texts:
+        name = row[_FOUND_IN]
+    for one in texts_of(texts):
+        if one.ending and rule.endswith(one.ending):
+            name = one.column
+    text = str(row[name])
+    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 
 def _counted(

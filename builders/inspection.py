@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import platform
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import languages, release
+from dsbuild.builders.made_by import TRANSLATIONS, command_of
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.recipe import apply_settings
 from dsbuild.registry import Registry
@@ -63,7 +65,6 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     Rows that hard failed stay failed, judged rows of an evaluation set stay kept, and what the decisions take along (queries
     without a positive, `--parallel`) follows as in a build. Memory grows with the ids of the set.
     """
-    from dsbuild.builders.cascade import Cascade
     from dsbuild.filters.decide import load_thresholds
 
     manifest = release.read_manifest(folder)
@@ -75,9 +76,9 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
         from dsbuild.builders.funnel_what_if import what_if_funnel
 
         return what_if_funnel(folder, manifest, settings)
-    if (build := manifest["recipe"]["build"]) != "translate":
+    if manifest["recipe"]["build"] not in TRANSLATIONS:
         raise RecipeError(
-            f"{folder}: made by dsbuild {build}, which keeps no scores to decide again; what-if is for translated, filtered and generated sets"
+            f"{folder}: made by {command_of(manifest)}, which keeps no scores to decide again; what-if is for translated, filtered and generated sets"
         )
     values = apply_settings({}, settings)
     if unknown := sorted(set(values) - {"bitext"}):
@@ -87,8 +88,9 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     chosen = {**manifest["recipe"].get("bitext", {}), **values.get("bitext", {})}
     if not settings:
         raise RecipeError("what-if: name a threshold, such as --set bitext.max_length_ratio=3")
-    evaluation = bool(manifest["source"].get("evaluation"))
-    qrels = _qrels(folder, manifest)
+    linked = manifest["recipe"]["build"] == "translate"  # a table of texts has no judgements
+    evaluation = linked and bool(manifest["source"].get("evaluation"))
+    qrels = _qrels(folder, manifest) if linked else []
     judged = _judged(qrels) if evaluation else {}
     decided: dict[tuple[str, str], Decided] = {}
     for lang, accounted in manifest["accounting"].items():
@@ -99,19 +101,53 @@ def what_if(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
                 if table in rule.tables and rule.action == "drop"
             ]
             decided[lang, table] = _decide_again(folder, lang, table, rules, judged.get(table, set()))
-    langs, names = (tuple(dict.fromkeys(key[place] for key in decided)) for place in (0, 1))
-    cascade = Cascade(langs, names, bool(manifest["recipe"].get("parallel")), training=not evaluation)
-    inputs = {f"{lang}.{table}": [one.fates(ID_COLUMNS[table])] for (lang, table), one in decided.items()}
-    carried = cascade.run({**inputs, "qrels": qrels}, Workspace("what-if", folder, folder)).outputs
-    tables = []
-    for (lang, table), one in decided.items():
-        extra = {row["id"]: row["rule"] for shard in carried[f"{lang}.{table}"] for row in shard.table.to_pylist()}
-        tables.append({"lang": lang, "table": table, **one.counts(extra)})
-    notes = [
-        "From stored scores; no model was run.",
-        *(["Judged rows of this evaluation set are never dropped."] if judged else []),
+    notes = ["From stored scores; no model was run."]
+    if judged:
+        notes.append("Judged rows of this evaluation set are never dropped.")
+    if linked:
+        extra = _carried(folder, manifest, decided, qrels, training=not evaluation)
+    else:
+        extra = _broken(folder, decided)
+        unchecked = sum(one.newly_kept(extra[key]) for key, one in decided.items())
+        if manifest["recipe"].get("table") == "instructions" and unchecked:
+            notes.append(f"{unchecked:,} rows that would be kept were dropped before their instructions were checked.")
+    tables = [
+        {"lang": lang, "table": table, **one.counts(extra[lang, table])} for (lang, table), one in decided.items()
     ]
     return {"settings": list(settings), "tables": tables, "notes": notes}
+
+
+def _carried(
+    folder: Path, manifest: Mapping[str, Any], decided: Mapping[tuple[str, str], Decided], qrels: Sequence[pa.Table], *, training: bool
+) -> dict[tuple[str, str], dict[str, str]]:  # fmt: skip
+    """The rows of each language and table that the decisions on the others take along: id -> rule."""
+    from dsbuild.builders.cascade import Cascade
+
+    langs, names = (tuple(dict.fromkeys(key[place] for key in decided)) for place in (0, 1))
+    cascade = Cascade(langs, names, bool(manifest["recipe"].get("parallel")), training=training)
+    inputs = {f"{lang}.{table}": [one.fates(ID_COLUMNS[table])] for (lang, table), one in decided.items()}
+    outputs = cascade.run({**inputs, "qrels": qrels}, Workspace("what-if", folder, folder)).outputs
+    return {
+        (lang, table): {
+            row["id"]: row["rule"] for shard in outputs[f"{lang}.{table}"] for row in shard.table.to_pylist()
+        }
+        for lang, table in decided
+    }
+
+
+def _broken(folder: Path, decided: Mapping[tuple[str, str], Decided]) -> dict[tuple[str, str], dict[str, str]]:
+    """The rows of instruction data that were lost by their instructions, after the thresholds: id -> rule."""
+    from dsbuild.builders.instruction_stages import AdaptInstructions
+
+    found: dict[tuple[str, str], dict[str, str]] = {key: {} for key in decided}
+    staying = {key: set(itertools.compress(one.ids, one.stays)) for key, one in decided.items()}
+    for shard in release.read_part(folder, "dropped/verdicts-"):
+        gone = pc.and_(pc.equal(shard["stage"], AdaptInstructions.name), pc.equal(shard["outcome"], "dropped"))
+        for row in shard.filter(pc.and_(gone, shard["primary"])).to_pylist():
+            key = row["lang"], row["table"]
+            if row["id"] in staying[key]:
+                found[key][row["id"]] = row["rule"]
+    return found
 
 
 @dataclass
@@ -141,13 +177,22 @@ class Decided:
 
     def counts(self, extra: Mapping[str, str]) -> dict[str, Any]:
         """The numbers, less the rows that the cascade takes along (id -> rule)."""
-        then = [stays and row_id not in extra for row_id, stays in zip(self.ids, self.stays, strict=True)]
-        both = Counter(zip(self.was_kept, then, strict=True))
+        both = self._both(extra)
+        then = both[True, True] + both[False, True]
         return {
-            "in": len(self.ids), "kept": sum(self.was_kept), "kept_then": sum(then),
+            "in": len(self.ids), "kept": sum(self.was_kept), "kept_then": then,
             "newly_dropped": both[True, False], "newly_kept": both[False, True],
             "reasons": dict((self.reasons + Counter(extra.values())).most_common()),
         }  # fmt: skip
+
+    def newly_kept(self, extra: Mapping[str, str]) -> int:
+        """How many rows would be kept that the release lost."""
+        return self._both(extra)[False, True]
+
+    def _both(self, extra: Mapping[str, str]) -> Counter[tuple[bool, bool]]:
+        """Rows by whether the release keeps them, and whether the other thresholds would."""
+        then = (stays and row_id not in extra for row_id, stays in zip(self.ids, self.stays, strict=True))
+        return Counter(zip(self.was_kept, then, strict=True))
 
 
 def _qrels(folder: Path, manifest: Mapping[str, Any]) -> list[pa.Table]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from dsbuild import files, languages, release
 from dsbuild.builders.chosen import batches, choose, fetch, files_of
+from dsbuild.builders.made_by import TRANSLATIONS
 from dsbuild.builders.opened import FIELDS, LANGS
 from dsbuild.builders.report_sections import sections
 from dsbuild.builders.report_thresholds import (
@@ -37,6 +38,7 @@ _TAGS = ("flag", "logprob", "rung", "unrelated", "length_ratio")
 _STAGES = {
     "failed": "no usable translation",
     "decide": "thresholds",
+    "adapt": "instructions",
     "settle": "duplicates",
     "cascade": "taken along",
     "settle_contamination": "overlap with evaluation sets",
@@ -74,7 +76,7 @@ def report_facts(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the page says, in memory that does not grow with the rows of the release."""
     verdicts = read_verdicts(folder)
     src = manifest["source"]["lang"]
-    translated = manifest["recipe"]["build"] == "translate"
+    translated = manifest["recipe"]["build"] in TRANSLATIONS
     source_lengths = _source_lengths(folder, src) if translated else {}
     langs = []
     for lang, accounted in manifest["accounting"].items():
@@ -118,7 +120,7 @@ def _table(
     source: Any,
 ) -> dict[str, Any]:
     found = table_facts(folder, manifest, lang, table, verdicts, _judged(folder, manifest, lang, table))
-    if manifest["recipe"]["build"] == "translate":
+    if manifest["recipe"]["build"] in TRANSLATIONS:
         _add_sources(folder, manifest["source"]["lang"], table, found["rules"])
     return {
         "table": table, "accounting": row, "steps": funnel(manifest, table, row, verdicts), "rules": found["rules"],
@@ -130,7 +132,7 @@ def _table(
 def funnel(manifest: Mapping[str, Any], table: str, row: Mapping[str, Any], verdicts: Verdicts) -> list[dict[str, Any]]:
     """The rows of one language and table from the source on, with what each stage took and by which rule."""
     steps: list[dict[str, Any]] = []
-    if manifest["recipe"]["build"] == "translate":
+    if manifest["recipe"]["build"] in TRANSLATIONS:
         # All languages begin with the same rows; of a filtered set the source's rows are in several languages.
         for stage in manifest["stages"]:
             number = stage["rows_out"].get(table)
@@ -149,7 +151,7 @@ def funnel(manifest: Mapping[str, Any], table: str, row: Mapping[str, Any], verd
         # What a generated row is lost by is a step of the funnel; which of its rules, the funnel's own section says.
         order = list(steps_of_funnel())
         by_stage = {name: {name: number} for name, number in row["reasons"].items()}
-    always = {"translate": "decide", "filter": "decide"}.get(manifest["recipe"]["build"], "")
+    always = "decide" if manifest["recipe"]["build"] in (*TRANSLATIONS, "filter") else ""
     left = row["in"]
     for name in [*order, *sorted(set(by_stage) - set(order))]:
         reasons = by_stage.get(name, {})
@@ -170,7 +172,7 @@ def examples(folder: Path, manifest: Mapping[str, Any], lang: str, table: str) -
     chosen = choose(paths, id_column, f"{lang}-{table}", _SHOWN.get(table, _DEFAULT_SHOWN), _SEED)
     rows = fetch(paths, id_column, chosen)
     source, maps = {}, {}
-    if manifest["recipe"]["build"] == "translate":
+    if manifest["recipe"]["build"] in TRANSLATIONS:
         source = fetch(files_of(folder, f"{manifest['source']['lang']}-{table}/"), id_column, chosen)
         maps = fetch(files_of(folder, f"segments/{lang}-{table}-"), "id", chosen)
     elif manifest["recipe"]["build"] == "project":
@@ -247,8 +249,11 @@ def parts_of(text: str, spans: Iterable[tuple[int, int, int]], limit: int = _MAX
 
 def _side(row: Mapping[str, Any], table: str, maps: Iterable[Mapping[str, Any]], end: str, lang: str) -> dict[str, Any]:
     fields = []
-    codes = [row[column] for column in LANGS.get(table, ())] or [str(row.get("lang", lang))] * len(FIELDS[table])
-    for name, code in zip(FIELDS[table], codes, strict=True):
+    maps = list(maps)
+    # Of a table of texts other columns may have been translated too.
+    names = tuple(dict.fromkeys((*FIELDS[table], *(one["field"] for one in maps))))
+    codes = [row[column] for column in LANGS.get(table, ())] or [str(row.get("lang", lang))] * len(names)
+    for name, code in zip(names, codes, strict=True):
         spans = [(one[f"{end}_start"], one[f"{end}_end"], one["segment"]) for one in maps if one["field"] == name]
         text = str(row.get(name) or "")
         if text:
@@ -278,7 +283,7 @@ def _add_sources(folder: Path, src: str, table: str, rules: Sequence[Mapping[str
 
 def _source_lengths(folder: Path, src: str) -> dict[str, Any]:
     found = {}
-    for table in ("corpus", "queries"):
+    for table in ("corpus", "queries", "documents"):
         sizes = None
         for _, _, rows in rows_of(folder, src, table):
             counted = lengths(rows, FIELDS[table][-1:])

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from dsbuild.builders.chosen import batches, files_of
 from dsbuild.builders.filter_what_if import deciding_stage
 from dsbuild.builders.filtered import Stream
+from dsbuild.builders.made_by import TRANSLATIONS
 from dsbuild.builders.opened import FIELDS, LANGS
 from dsbuild.builders.threshold_facts import MAX_VALUES, Gathered, gather, scattered, told
 from dsbuild.errors import RecipeError
@@ -68,7 +69,7 @@ def table_facts(
 
     judged: ids that an evaluation set never drops.
     """
-    translated = manifest["recipe"]["build"] == "translate"
+    translated = manifest["recipe"]["build"] in TRANSLATIONS
     langs = LANGS.get(table, ("lang",))
     fields = FIELDS[table]
     stream = Stream(table, ID_COLUMNS[table], fields, ("lang",) if translated else langs, "", ())
@@ -163,7 +164,7 @@ def _rules(manifest: Mapping[str, Any], table: str, spoken: tuple[str, ...], ver
     """The rules that were applied to rows of one language (of pairs: two); a threshold that a row failed is the one that its verdict names."""
     recipe, lang = manifest["recipe"], spoken[-1]
     rules: list[Any] = []
-    if recipe["build"] == "translate":
+    if recipe["build"] in TRANSLATIONS:
         from dsbuild.filters.decide import load_thresholds
 
         known = load_thresholds(recipe.get("bitext", {}), tgt=lang, force=True)

@@ -12,6 +12,7 @@ from typing import Any
 from dsbuild import release
 from dsbuild.builders import judgements
 from dsbuild.builders.chosen import choose, fetch, files_of, mark
+from dsbuild.builders.made_by import TRANSLATIONS
 from dsbuild.builders.opened import FIELDS
 from dsbuild.cards.page import language
 from dsbuild.cards.plots import direction
@@ -103,7 +104,7 @@ def open_review(
     facts = {
         "name": manifest["name"], "version": manifest["version"], "release": release_key, "by": by, "answers": path.name,
         "langs": [{"lang": lang, "name": language(lang)} for lang in dict.fromkeys(langs)], "names": {code: language(code) for code in sorted(codes)},
-        "translated": manifest["recipe"]["build"] == "translate" and any(lang != src for lang in langs), "src": src,
+        "translated": manifest["recipe"]["build"] in TRANSLATIONS and any(lang != src for lang in langs), "src": src,
         "categories": judgements.CATEGORIES, "spans": any(item["spans"] for item in items), "max_note": judgements.MAX_NOTE,
     }  # fmt: skip
     said = {}

@@ -89,6 +89,7 @@ def _description(facts: Mapping[str, Any]) -> str:
     langs = ", ".join(sorted(facts["languages"]))
     done = {
         "translate": "translated",
+        "translate-texts": "translated",
         "filter": "filtered",
         "split": "split",
         "contamination": "checked for overlap",
