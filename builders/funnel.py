@@ -29,6 +29,7 @@ from dsbuild.filters.cutoff import Cutoff
 from dsbuild.filters.decide_funnel import DecideFunnel, Finish
 from dsbuild.filters.exact_duplicates import FindExact
 from dsbuild.filters.funnel_rules import step
+from dsbuild.filters.generated_texts import OfText, texts_of
 from dsbuild.filters.identify import IdentifyRows
 from dsbuild.filters.leaked_words import LeakedWords
 from dsbuild.filters.lengths import Lengths
@@ -75,9 +76,9 @@ def funnel_nodes(
 ) -> Funnelled:  # fmt: skip
     """The nodes that rows of one language pass.
 
-    asked: rows of `generation.GENERATED` with the task's columns, shard by shard; passages: the corpus (doc_id, title, text) that
-    every parent_id is in, None where rows have no passage; passages_lang: its language; table: what verdicts call the rows; compared: the
-    columns that make two rows duplicates (of pairs their second text too).
+    asked: rows of `generation.GENERATED` with the task's columns, `plan.texts` among them, shard by shard; passages: the corpus (doc_id, title,
+    text) that every parent_id is in, None where rows have no passage; passages_lang: its language; table: what verdicts call the rows; compared:
+    the columns that make two rows duplicates (of pairs their second text too).
     """
     laying = _Laying(plan, lang, asked, passages, passages_lang, table, compared)
     laying.texts()
@@ -133,22 +134,24 @@ class _Laying:
 
     def decide(self, name: str, names: tuple[str, ...], cutoff: Input | None = None) -> None:
         said = {one: self.plan.said[one] for one in names if self.plan.said.get(one)}
-        stage = DecideFunnel(names, said, self.table)
+        stage = DecideFunnel(names, said, self.table, texts=self.plan.texts)
         self.add(f"decide.{name}", stage, {"cutoff": cutoff} if cutoff else None)
 
     def texts(self) -> None:
-        """Score what the text alone says, then decide once."""
+        """Score what the texts alone say, all of them in one pass, then decide once."""
         plan = self.plan
-        if self.runs("language"):
-            model = str(plan.option("language", "model", ""))
-            self.add("language", IdentifyRows("text", "", "lang", model, True))
         scorers: dict[str, Any] = {}
-        if self.runs("form"):
-            scorers["length"] = Lengths()
-        if self.runs("form") or self.runs("copied"):
-            scorers["form"] = QueryForm()
-        if self.runs("leaked"):
-            scorers["leaked"] = LeakedWords()
+        for text in texts_of(plan.texts):
+            end = text.ending
+            if self.runs("language"):
+                model = str(plan.option("language", "model", ""))
+                scorers[f"language{end}"] = IdentifyRows(text.column, "", "lang", model, True, end)
+            if self.runs("form"):
+                scorers[f"length{end}"] = OfText.of(Lengths(), text)
+            if self.runs("form") or (self.runs("copied") and not end):
+                scorers[f"form{end}"] = OfText.of(QueryForm(), text)
+            if self.runs("leaked"):
+                scorers[f"leaked{end}"] = OfText.of(LeakedWords(), text)
         if self.runs("alone"):
             scorers["alone"] = StandsAlone()
         if self.runs("duplicates"):
@@ -161,8 +164,7 @@ class _Laying:
         if self.runs("contamination"):
             assert plan.items
             n = plan.option("contamination", "n", DEFAULT_N)
-            texts = tuple(dict.fromkeys(("text", *self.compared)))
-            self.add("contamination", FindContamination(self.table, "id", texts, n), {"items": plan.items})
+            self.add("contamination", FindContamination(self.table, "id", plan.texts, n), {"items": plan.items})
         if names := tuple(name for name in _TEXT if self.runs(name)):
             self.decide("texts", names)
 

@@ -15,6 +15,7 @@ from dsbuild.builders.rerank import RerankSection, fingerprint
 from dsbuild.builders.retriever import open_retrievers, split_spec
 from dsbuild.errors import RecipeError
 from dsbuild.filters.funnel_rules import split, step, steps
+from dsbuild.filters.generated_texts import FIRST
 from dsbuild.filters.near_duplicates import Near
 from dsbuild.filters.ngram_index import DEFAULT_N
 from dsbuild.graph import Input, Node
@@ -58,7 +59,8 @@ class FunnelPlan:
     """A funnel whose settings are sound.
 
     names: the steps that run, in order; options, said: by step, its options, and its thresholds as the recipe has them; shared: nodes for all
-    languages; items: the evaluation sets that rows are compared with; near_source: who says what a near duplicate is: default, style or user.
+    languages; items: the evaluation sets that rows are compared with; near_source: who says what a near duplicate is: default, style or user;
+    texts: columns of the generated texts of a row.
     """
 
     names: tuple[str, ...]
@@ -69,6 +71,7 @@ class FunnelPlan:
     items: Input | None = None
     near: Near = field(default_factory=Near)
     near_source: str = "default"
+    texts: tuple[str, ...] = FIRST
 
     def option(self, name: str, key: str, default: Any) -> Any:
         """An option of a step."""
@@ -98,12 +101,14 @@ class FunnelPlan:
 
 
 def plan_funnel(
-    section: FunnelSection, *, seed: int = 0, digests: Path | None = None, style: Mapping[str, Any] | None = None
-) -> FunnelPlan:
+    section: FunnelSection, *, seed: int = 0, digests: Path | None = None, style: Mapping[str, Any] | None = None,
+    texts: tuple[str, ...] = FIRST,
+) -> FunnelPlan:  # fmt: skip
     """Check a funnel before work starts: steps, thresholds, retrievers, models, evaluation sets.
 
     A step runs if it usually does, if `stages` names it or if the recipe sets something of it. style: what rows of a style usually pass
-    (step -> as in a recipe), where the recipe does not say otherwise. `RecipeError` or `UnknownName` for what cannot work.
+    (step -> as in a recipe), where the recipe does not say otherwise; texts: columns of the texts that rows will have (`generated_texts`).
+    `RecipeError` or `UnknownName` for what cannot work.
     """
     own = dict(section.model_extra or {})
     given = own | {
@@ -114,7 +119,7 @@ def plan_funnel(
     options: dict[str, dict[str, Any]] = {}
     said: dict[str, dict[str, Any]] = {}
     for name in given:
-        options[name], said[name] = split(name, _settings(given, name), OPTIONS.get(name, ()))
+        options[name], said[name] = split(name, _settings(given, name), OPTIONS.get(name, ()), texts)
     for name in section.stages or ():
         step(name)
     if section.stages is not None:
@@ -140,7 +145,7 @@ def plan_funnel(
     near = near_of(options.get("duplicates", {})) if "duplicates" in chosen else Near()
     told = {"user": own, "style": given}
     near_source = next((by for by, one in told.items() if "jaccard" in _settings(one, "duplicates")), "default")
-    return FunnelPlan(tuple(chosen), options, said, seed, shared, items, near, near_source)
+    return FunnelPlan(tuple(chosen), options, said, seed, shared, items, near, near_source, texts)
 
 
 def _settings(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:

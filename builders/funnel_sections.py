@@ -85,16 +85,19 @@ def _samples(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reason(sample: Mapping[str, Any]) -> str:
-    """What a lost row had, and which row stays in its place.
+    """What a lost row had, and which row stays in its place, or where an evaluation item stands in it.
 
-    >>> reason({"value": 0.91, "op": ">", "threshold": 0.8, "detail": ""})
+    >>> reason({"rule": "copied.copied_span", "value": 0.91, "op": ">", "threshold": 0.8, "detail": ""})
     '0.91 > 0.8'
+    >>> reason({"rule": "near_duplicate", "value": 0.91, "op": ">=", "threshold": 0.8, "detail": "g1"})
+    '0.91, kept: g1'
     """
-    if sample.get("detail"):
-        return f"{sample['value']:.4g}, kept: {sample['detail']}"
     if sample.get("value") is None or sample.get("threshold") is None:
         return ""
-    return f"{sample['value']:.4g} {sample['op']} {sample['threshold']:.4g}"
+    if sample["rule"].endswith("_duplicate"):
+        return f"{sample['value']:.4g}, kept: {sample['detail']}"
+    said = f"{sample['value']:.4g} {sample['op']} {sample['threshold']:.4g}"
+    return f"{said}, {sample['detail']}" if sample["detail"] else said
 
 
 def _judged(name: str, told: Mapping[str, Any]) -> dict[str, Any]:

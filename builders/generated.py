@@ -31,6 +31,7 @@ from dsbuild.builders.salient import SALIENT, salient_node
 from dsbuild.builders.source import SourceFacts
 from dsbuild.engine import Terms
 from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.filters.generated_texts import texts_of
 from dsbuild.graph import Input, Node
 from dsbuild.llm import LANGUAGE_MODELS
 from dsbuild.run import Reporter
@@ -130,7 +131,8 @@ def _funnel(recipe: GenerateRecipe, task: Task | None, store: Path) -> FunnelPla
         raise RecipeError(f"funnel.{ANSWER}: rows of {recipe.task} have no answer that could stand in a passage")
     skipped = recipe.skipped()
     section = recipe.funnel.model_copy(update={skipped: False}) if skipped else recipe.funnel
-    return plan_funnel(section, seed=recipe.seed, digests=store / "digests", style=style)
+    texts = tuple(one.column for one in texts_of(task.columns.names if task else ()))
+    return plan_funnel(section, seed=recipe.seed, digests=store / "digests", style=style, texts=texts)
 
 
 def _task(recipe: GenerateRecipe, style: str) -> Task:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.filters.generated_texts import released
 from dsbuild.stage import Counts, Result, Shard, Workspace
 from dsbuild.tables import CORPUS, NEGATIVES, PAIRS, QRELS, QUERIES
 
@@ -190,7 +191,7 @@ class PairRows:
     """Rows with two texts as a table of pairs: canonical columns, then all others; fates stay."""
 
     name: ClassVar[str] = "generated_pairs"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -213,5 +214,8 @@ class PairRows:
         table = pa.table(columns, schema=PAIRS)
         for name in rows.column_names:
             if name not in (*PAIRS.names, *own.values()):
-                table = table.append_column(rows.schema.field(name), rows[name])
+                values = rows[name]
+                if name == "contamination_field":
+                    values = pc.if_else(pc.equal(values, "text"), released("text", "pairs"), values)
+                table = table.append_column(rows.schema.field(name), values)
         return Result({"out": [Shard(table)]}, counts=Counts(n, n))

@@ -222,10 +222,9 @@ class SettleContamination:
             told.add(key)
             row = one["row"]
             outcome = "dropped" if dropped[row] else "repaired" if masked[row] else "flagged"
-            where = f"{one['set']}:{one['item']} in {one['field']} at {one['start']}-{one['end']}"
             found.append(
                 verdict(self.table, langs[row].as_py(), one["id"], self.name, outcome, "contaminated", value=one["coverage"], op=">=",
-                        threshold=self.min_coverage, threshold_source=self.source, primary=row not in seen, detail=where)
+                        threshold=self.min_coverage, threshold_source=self.source, primary=row not in seen, detail=place_of(one))
             )  # fmt: skip
             seen.add(row)
         return found
@@ -241,6 +240,15 @@ class SettleContamination:
                 texts[row] = masked(texts[row], found, self.mask)
             rows = rows.set_column(at, rows.schema.field(at), pa.array(texts, rows.schema.field(at).type))
         return rows
+
+
+def place_of(one: Mapping[str, Any]) -> str:
+    """An item that was found, and the place, as verdicts tell it.
+
+    >>> place_of({"set": "msmarco", "item": "q7", "field": "text", "start": 4, "end": 60})
+    'msmarco:q7 in text at 4-60'
+    """
+    return f"{one['set']}:{one['item']} in {one['field']} at {one['start']}-{one['end']}"
 
 
 def masked(text: str, spans: Sequence[tuple[int, int]], mask: str = MASK) -> str:

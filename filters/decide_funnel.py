@@ -10,28 +10,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.filters.contamination import place_of
 from dsbuild.filters.decide import Found, Rule, decide
 from dsbuild.filters.decide_texts import DROPPED, KEPT, by_language
 from dsbuild.filters.funnel_rules import funnel_digest, rules_of
+from dsbuild.filters.generated_texts import FIRST, released
 from dsbuild.filters.score_rows import put
 from dsbuild.stage import Counts, Result, Shard, Workspace, verdict
 
 # What every row has after a step: kept or dropped; the step that lost it, "" where none did; the first rule that only flags it.
 FATE, LOST_AT, FLAG = "fate", "lost_at", "flag"
 STAGE = "funnel"
+_CONTAMINATED = "contamination."
 
 
 @dataclass(frozen=True)
 class DecideFunnel:
     """Give each row that is still kept its fate by the rules of some steps; rows that were lost before stay as they are.
 
-    steps: in order; settings: step -> what a recipe says of it (`funnel_rules.split`); data: digest of the rules' files.
+    steps: in order; settings: step -> what a recipe says of it (`funnel_rules.split`); texts: columns of a row's texts; data: digest of the rules'
+    files.
     """
 
     steps: tuple[str, ...]
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     table: str = "queries"
     id_column: str = "id"
+    texts: tuple[str, ...] = FIRST
     data: str = field(init=False)
 
     name: ClassVar[str] = "decide_funnel"
@@ -44,7 +49,8 @@ class DecideFunnel:
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows (and cutoff: what `Cutoff` found) -> out: the rows with fate, lost_at, flag; a verdict for every rule that a row failed.
 
-        Of a row that is dropped the primary verdict is its first dropping rule, of a flagged one its first.
+        Of a row that is dropped the primary verdict is its first dropping rule, of a flagged one its first. Which text failed the rule's ending says,
+        of contamination the detail.
         """
         rows: pa.Table = inputs["rows"]
         before = here(rows)
@@ -70,14 +76,24 @@ class DecideFunnel:
 
     def _verdicts(self, rows: pa.Table, failed: Sequence[Found], first: Mapping[int, Found]) -> list[dict[str, Any]]:
         at = sorted({one.index for one in failed})
-        named = rows.select([self.id_column, "lang"]).take(pa.array(at, pa.int64())).to_pylist()
+        columns = [self.id_column, "lang"]
+        if any(one.rule.startswith(_CONTAMINATED) for one in failed):
+            columns += [name for name in rows.column_names if name.startswith("contamination_")]
+        named = rows.select(columns).take(pa.array(at, pa.int64())).to_pylist()
         rows_of = dict(zip(at, named, strict=True))
         return [
             verdict(self.table, rows_of[one.index]["lang"], rows_of[one.index][self.id_column], STAGE,
                     "dropped" if one.action == "drop" else "flagged", one.rule, value=one.value, op=one.op, threshold=one.threshold,
-                    threshold_source=one.source, primary=one is first[one.index])
+                    threshold_source=one.source, primary=one is first[one.index], detail=self._detail(one.rule, rows_of[one.index]))
             for one in failed
         ]  # fmt: skip
+
+    def _detail(self, rule: str, row: Mapping[str, Any]) -> str:
+        """Of a contaminated row the item, and where it stands."""
+        if not rule.startswith(_CONTAMINATED):
+            return ""
+        found = {name.removeprefix("contamination_"): value for name, value in row.items()}
+        return place_of({**found, "field": released(found["field"], self.table)})
 
     def decide(
         self, rows: pa.Table, alive: np.ndarray[Any, Any], cutoffs: Sequence[Mapping[str, Any]] = ()
@@ -98,7 +114,7 @@ class DecideFunnel:
         """The rules for rows of a language, and those that come from all rows."""
         found = []
         for name in self.steps:
-            found += rules_of(name, lang, self.settings.get(name, {}))
+            found += rules_of(name, lang, self.settings.get(name, {}), self.texts)
             found += [
                 Rule(f"{name}.below_cutoff", one["column"], "<", one["threshold"], "drop", (), source=one["source"])
                 for one in cutoffs

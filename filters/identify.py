@@ -57,12 +57,24 @@ class IdentifyRows:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows -> out: the rows with `target` and the columns of `COLUMNS`."""
-        from dsbuild.filters.language import LanguageId
-
         rows: pa.Table = inputs["rows"]
         if not self.scored and self.lang != "auto":
             said = pa.repeat(pa.scalar(self.lang), rows.num_rows) if self.lang else _known(rows[self.target])
             return Result({"out": [Shard(_placed(rows, self.target, said, after=self.text))]})
+        langs, columns = self._identified(rows)
+        rows = _placed(rows, self.target, langs, after=self.text)
+        for name, values in columns.items():
+            rows = put(rows, name, values)
+        return Result({"out": [Shard(rows)]})
+
+    def score_rows(self, rows: pa.Table) -> dict[str, pa.Array]:
+        """The columns of `COLUMNS` alone, with the suffix: one filter among those of `ScoreRows`."""
+        return self._identified(rows)[1]
+
+    def _identified(self, rows: pa.Table) -> tuple[pa.Array, dict[str, pa.Array]]:
+        """The language of each row, and the columns."""
+        from dsbuild.filters.language import LanguageId
+
         texts = rows[self.text].to_pylist()
         identify = LanguageId(Path(self.model).expanduser() if self.model else None)
         found = identify.identify(texts)
@@ -72,7 +84,6 @@ class IdentifyRows:
             langs = [self.lang] * len(texts)
         else:
             langs = _known(rows[self.target]).to_pylist()
-        rows = _placed(rows, self.target, pa.array(langs, pa.string()), after=self.text)
         columns = {
             "label": pa.array([one.label for one in found], pa.string()),
             "score": pa.array([one.score for one in found], pa.float64()),
@@ -81,9 +92,7 @@ class IdentifyRows:
             "agreement": pa.array([one.agreement for one in found], pa.bool_()),
             "fit": self._fit(identify, texts, langs),
         }
-        for name, values in columns.items():
-            rows = put(rows, f"language_{name}{self.suffix}", values)
-        return Result({"out": [Shard(rows)]})
+        return pa.array(langs, pa.string()), {f"language_{name}{self.suffix}": one for name, one in columns.items()}
 
     def _fit(self, identify: Any, texts: list[str], langs: list[str]) -> pa.Array:
         """The evidence for the language that each row is said to be in."""
