@@ -16,6 +16,7 @@ from dsbuild.builders.inspection import Decided
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.decide import Rule, decide
 from dsbuild.filters.funnel_rules import rules_of, split
+from dsbuild.filters.generated_texts import FIRST
 from dsbuild.recipe import apply_settings
 
 _DUPLICATES = "duplicates"
@@ -36,13 +37,14 @@ def what_if_funnel(folder: Path, manifest: Mapping[str, Any], settings: Sequence
     if not isinstance(asked, Mapping):
         raise RecipeError("what-if: funnel is a section; name a threshold, such as --set funnel.copied.max_share=0.9")
     ran = sorted({one["name"] for told in manifest["funnel"].values() for one in told["steps"] if one["ran"]})
-    said = _before(manifest["recipe"].get("funnel", {}))
+    texts = _texts(*manifest["funnel"].values())
+    said = _before(manifest["recipe"].get("funnel", {}), texts)
     for name, given in asked.items():
         if name not in ran:
             raise UnknownName("step that ran", name, ran)
         if not isinstance(given, Mapping):
             raise RecipeError(f"what-if: funnel.{name} is a step with thresholds; write funnel.{name}.THRESHOLD=VALUE")
-        said[name] = {**said.get(name, {}), **split(name, given, ())[1]}
+        said[name] = {**said.get(name, {}), **split(name, given, (), texts)[1]}
     tables, unscored = [], 0
     for lang, told in manifest["funnel"].items():
         decided, without = _again(folder, lang, told, said)
@@ -54,12 +56,17 @@ def what_if_funnel(folder: Path, manifest: Mapping[str, Any], settings: Sequence
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
-def _before(section: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _texts(*told: Mapping[str, Any]) -> list[str]:
+    """The texts that the steps looked at; the first alone in releases of before they looked at every one."""
+    return list(dict.fromkeys(name for one in told for name in one.get("texts", FIRST)))
+
+
+def _before(section: Mapping[str, Any], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The thresholds that the release was made with, by step."""
     found = {}
     for name, given in section.items():
         if name != "stages" and isinstance(given, Mapping):
-            found[name] = split(name, given, OPTIONS.get(name, ()))[1]
+            found[name] = split(name, given, OPTIONS.get(name, ()), texts)[1]
     return found
 
 
@@ -82,7 +89,9 @@ def _again(
                 reasons |= {int(row): _DUPLICATES for row in np.flatnonzero(failed & alive)}
                 unknown = before < order[one["name"]]
             else:
-                rules = [rule for rule in _rules(one, lang, said.get(one["name"], {})) if rule.action == "drop"]
+                rules = [
+                    rule for rule in _rules(one, lang, said.get(one["name"], {}), _texts(told)) if rule.action == "drop"
+                ]
                 failed = np.zeros(rows.num_rows, np.bool_)
                 for found in decide(rows, rules).verdicts:
                     failed[found.index] = True
@@ -97,14 +106,14 @@ def _again(
     return decided, unscored
 
 
-def _rules(one: Mapping[str, Any], lang: str, said: Mapping[str, Any]) -> list[Rule]:
+def _rules(one: Mapping[str, Any], lang: str, said: Mapping[str, Any], texts: Sequence[str]) -> list[Rule]:
     """The rules of a step: with other thresholds, and those that were found from all rows as they were."""
     kept = [
         Rule(rule["rule"], rule["column"], rule["op"], rule["threshold"], rule["action"], ())
         for rule in one["rules"]
         if rule["rule"].endswith(".below_cutoff")
     ]
-    return [*rules_of(one["name"], lang, said), *kept]
+    return [*rules_of(one["name"], lang, said, texts), *kept]
 
 
 def _unscored(rows: pa.Table, rules: Sequence[Rule]) -> np.ndarray[Any, Any]:
