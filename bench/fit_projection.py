@@ -12,34 +12,13 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import projection_cells
 
 from dsbuild.project import calibration
 from dsbuild.project.cascade import CascadeProjector
-from dsbuild.project.projection_evaluation import edged
-from dsbuild.project.span_evidence import SetEvidence
+from dsbuild.project.gold_options import gold_options
 
 GOLD = "opinion targets en-es (SemEval-2016 restaurants, DeepL translation, manual projection), train file"
-
-
-def rows(cell: projection_cells.Cell, aligner: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of every option, whether it is exact, and the number of its span."""
-    units = CascadeProjector(aligner=aligner).units(cell.pairs)
-    evidence = SetEvidence(units)
-    features, right, groups = [], [], []
-    number = 0
-    for unit, gold in zip(units, cell.gold, strict=True):
-        places = {(span.label, edged(gold.text, span.pieces[0])) for span in gold.spans}
-        for span in unit.pair.source.spans:
-            number += 1
-            for option in evidence.options(unit, span):
-                first, last = option.words
-                piece = edged(unit.pair.target, (unit.tgt[first][0], unit.tgt[last - 1][1]))
-                features.append(option.features)
-                right.append((span.label, piece) in places)
-                groups.append(number)
-    return np.array(features), np.array(right), np.array(groups)
 
 
 def main() -> None:
@@ -51,9 +30,9 @@ def main() -> None:
     for aligner in ("eflomal", "built-in"):
         for links in (True, False):
             setup = f"links+{aligner}" if links else aligner
-            fitted = calibration.fit(
-                setup, GOLD, ("es",), *rows(projection_cells.ote("train", keep_links=links), aligner)
-            )
+            cell = projection_cells.ote("train", keep_links=links)
+            options = gold_options(CascadeProjector(aligner=aligner).units(cell.pairs), cell.gold)
+            fitted = calibration.fit(setup, calibration.Gold(GOLD, ("es",)), options)
             made[setup] = fitted.plain()
             print(setup, fitted.n_spans, {name: values[0] for name, values in made[setup]["features"].items()})
     out.write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", "utf-8")

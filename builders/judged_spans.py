@@ -18,7 +18,7 @@ from dsbuild.spans import Labelled
 
 Match = Literal["auto", "id", "place"]
 # Kinds whose spans have ids of their own, the same in every language: an answer has the id of its question.
-_OWN_IDS = ("squad", "xquad")
+OWN_IDS = ("squad", "xquad")
 _SHOWN = 60
 
 
@@ -44,7 +44,7 @@ def judge_projection(
         if not wanted:
             raise SourceError(f"{file}: holds no text")
         rows += _joined(wanted, *_predicted(pred, lang, wanted[0].lang, options), file, pred, notes)
-    by_id = match == "id" or (match == "auto" and kinds <= set(_OWN_IDS))
+    by_id = match == "id" or (match == "auto" and kinds <= set(OWN_IDS))
     found = evaluate(rows, by_id)
     found["matched_by"] = "id" if by_id else "place"
     found["notes"] = notes

@@ -132,7 +132,7 @@ class Pairs(Sequence[Parallel]):
         made = []
         for place, (row, target) in enumerate(zip(held, told, strict=True)):
             assert row["id"] == target["id"]
-            found = _links(linked[place]) if linked else None
+            found = links_of(linked[place]) if linked else None
             made.append(Parallel(as_item(row), target["text"], self._lang, maps.get(row["id"], ()), found))
         return made
 
@@ -151,6 +151,7 @@ def _maps(segments: pa.Table) -> dict[str, tuple[tuple[int, int, int, int], ...]
     return {row_id: tuple(those) for row_id, those in found.items()}
 
 
-def _links(row: Mapping[str, Sequence[int]]) -> Links:
+def links_of(row: Mapping[str, Sequence[int]]) -> Links:
+    """The links of a row of `LINKS`."""
     src, tgt = (tuple(zip(row[side][::2], row[side][1::2], strict=True)) for side in ("src", "tgt"))
     return Links(src, tgt)

@@ -24,6 +24,8 @@ from dsbuild.cli import (
     Workers,
     app,
     build_and_print,
+    print_found,
+    tell,
 )
 
 _SOURCES = "A labelled file: conll:, xquad:, squad:, tacred:, multitacred:, xsid:, massive:, spans:, essays: or parquet:, then FILE."
@@ -115,6 +117,58 @@ def project(
         return {"written": labelled_files.write_all(Path(found["release"]), wanted)}
 
     build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output, more=written)
+
+
+@app.command("calibrate-projection")
+def calibrate_projection(
+    src: Annotated[str, typer.Option("--src", metavar="KIND:FILE", help=_SOURCES)],
+    gold: Annotated[
+        list[str],
+        typer.Option(
+            "--gold",
+            metavar="[LANG=]KIND:FILE",
+            help="Its translation with the right labels. May be repeated, one for each language.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the calibration is written (JSON).")],
+    langs: Annotated[
+        Optional[str],
+        typer.Option("--langs", metavar="de,hi", help="Languages of the gold, where its files do not say them."),
+    ] = None,
+    alignments: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--alignments",
+            metavar="[LANG=]FILE",
+            help="Word links, Pharaoh i-j, if the sets to be projected have them. May be repeated.",
+        ),
+    ] = None,
+    src_lang: Annotated[
+        Optional[str],
+        typer.Option("--src-lang", metavar="en", help="Language of the source, where its file does not say it."),
+    ] = None,
+    limit: RowLimit = None,
+    settings: Settings = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Fit the confidence of the method auto on gold of your own, and show on held-out texts what it may promise.
+
+    Example: dsbuild calibrate-projection --src xquad:en.json --gold hi=xquad:hi.json --out hi.json
+    Then: dsbuild project ... --set auto.calibration=hi.json
+    """
+    from dsbuild import project_console
+    from dsbuild.builders import build, calibrated_spans, projected
+
+    given: dict[str, Any] = {
+        "source.src": src, "source.lang": src_lang, "source.limit": limit,
+        "langs": [lang.strip() for lang in langs.split(",") if lang.strip()] if langs else None,
+        "target": {lang: {"src": spec} for lang, spec in projected.by_language(gold, "--gold").items()},
+        "alignments": projected.by_language(alignments or [], "--alignments") or None,
+    }  # fmt: skip
+    made: Any = build.compose(None, given, settings or [], "project")
+    found = calibrated_spans.calibrate_spans(made, out)
+    tell(found["notes"])
+    print_found(output, found, lambda: project_console.print_calibrated(found))
 
 
 @app.command()

@@ -31,3 +31,19 @@ def print_projected(found: Mapping[str, Any]) -> None:
     for path, rows in found.get("sheets", {}).items():
         console.print(Text(f"sheet: {path} ({rows:,} rows to judge)"), highlight=False)
     console.print(Text(f"release: {found['release']}"), highlight=False)
+
+
+def print_calibrated(found: Mapping[str, Any]) -> None:
+    """What held-out texts show: for each precision from which confidence on it holds, and for how many spans."""
+    console = new_console()
+    table = new_table(
+        "#asked", "#from", "#coverage", "#held out", "#at least", title=f"{found['setup']}: {found['gold']}"
+    )
+    for one in found["promises"]:
+        shown = (one[name] for name in ("least", "coverage", "held_out", "low"))
+        table.add_row(f"{one['precision']:.2f}", *("–" if value is None else f"{value:.4f}" for value in shown))
+    console.print(table)
+    console.print(
+        f"{found['spans']:,} spans; {found['exact']:.4f} exact; calibration error {found['calibration_error']:.4f}; all of held-out texts"
+    )
+    console.print(Text(f"calibration: {found['out']}"), highlight=False)

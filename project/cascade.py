@@ -74,6 +74,7 @@ class CascadeProjector:
         self._units: list[Unit] = []
         self._found: dict[tuple[int, int], _Found] = {}
         self._bounds: dict[tuple[int, int], float] = {}
+        self._used: Calibration | None = None
 
     @cached_property
     def _calibrations(self) -> dict[str, Calibration]:
@@ -81,10 +82,15 @@ class CascadeProjector:
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Name, options, and the gold of the calibrations."""
-        golds = sorted({f"{one.gold} ({one.n_spans})" for one in self._calibrations.values()})
+        golds = sorted(
+            {
+                f"{one.gold.name} ({one.n_spans}) {' '.join(one.gold.files)}".strip()
+                for one in self._calibrations.values()
+            }
+        )
         return {
             "name": self.name, "aligner": self._aligner, "target_precision": self._target, "calibration": "; ".join(golds),
-            "n_parallel": len(self._more), "version": 1,
+            "n_parallel": len(self._more), "version": 2,
         }  # fmt: skip
 
     def facts(self) -> Mapping[str, Any]:
@@ -99,6 +105,7 @@ class CascadeProjector:
             return
         self._units = self.units(held)
         calibration = self._calibration(self._units)
+        self._used = calibration
         self._found = dict(_best(self._units, SetEvidence(self._units), calibration))
         self._weigh(calibration)
         self.decide(self._target)
@@ -112,29 +119,36 @@ class CascadeProjector:
         status = calibration.status(self._units[0].pair.tgt_lang, distance)
         self._bounds = dict(zip(self._found, calibration.bounds(sure, status, distance), strict=True))
         self._facts = {
-            "setup": calibration.setup, "gold": calibration.gold, "n_gold": calibration.n_spans, "status": status, "distance": round(distance, 4),
+            "setup": calibration.setup, "gold": calibration.gold.name, "n_gold": calibration.n_spans, "status": status,
+            "distance": round(distance, 4), "n_seen": calibration.seen(unit.pair.target for unit in self._units),
         }  # fmt: skip
 
     def decide(self, target_precision: float | None) -> None:
-        """Answer again for the set that was learned, with another target."""
-        least = (
-            0.0
-            if target_precision is None
-            else threshold(np.array(list(self._bounds.values()), float), target_precision)
-        )
+        """Answer again for the set that was learned, with another target.
+
+        Both what is expected of the set and what held-out gold shows must reach it.
+        """
+        least = sure = 0.0
+        if target_precision is not None and self._used is not None:
+            least = threshold(np.array(list(self._bounds.values()), float), target_precision)
+            sure = self._used.least(target_precision)
         reason = "uncalibrated" if self._facts["status"] == "uncalibrated" else "below_target"
         kept = n_spans = 0
         for number, unit in enumerate(self._units):
             answers = []
             for place, span in enumerate(unit.pair.source.spans):
-                enough = target_precision is None or self._bounds.get((number, place), 0.0) >= least
-                answers.append(_answer(unit, span, self._found.get((number, place)), enough, reason))
+                found = self._found.get((number, place))
+                enough = target_precision is None or (
+                    found is not None and self._bounds[number, place] >= least and found.probability >= sure
+                )
+                answers.append(_answer(unit, span, found, enough, reason))
             self._answers[_key(unit.pair)] = answers
             kept += sum(one.outcome == "kept" for one in answers)
             n_spans += len(answers)
         self._facts |= {
-            "least_bound": round(least, 6) if np.isfinite(least) else None, "coverage": round(kept / n_spans, 6) if n_spans else None,
-            "notes": [self._note(target_precision, kept, n_spans)],
+            "least_bound": round(least, 6) if np.isfinite(least) else None, "least_shown": round(sure, 6) if np.isfinite(sure) else None,
+            "coverage": round(kept / n_spans, 6) if n_spans else None,
+            "notes": [self._note(target_precision, kept, n_spans, bool(np.isfinite(sure))), *self._warning()],
         }  # fmt: skip
 
     def project(self, pairs: Sequence[Parallel]) -> Iterator[list[Projected]]:
@@ -192,15 +206,29 @@ class CascadeProjector:
             both = [link for link, score in links.items() if score >= 1]
             unit.families["eflomal"] = {how: symmetrise(both, links, how) for how in _SYMMETRIES}
 
+    def setup(self, units: Sequence[Unit]) -> str:
+        """What kind of evidence the units hold: the name of the calibration that is for it."""
+        return self._aligner if "links" not in units[0].families else f"links+{self._aligner}"
+
     def _calibration(self, units: Sequence[Unit]) -> Calibration:
-        setup = self._aligner if "links" not in units[0].families else f"links+{self._aligner}"
+        setup = self.setup(units)
         if setup not in self._calibrations:
             raise RecipeError(
-                f"auto: the calibration has no part for {setup} (it has {', '.join(sorted(self._calibrations))}); fit it on such answers"
+                f"auto: the calibration has no part for {setup} (it has {', '.join(sorted(self._calibrations))}); "
+                "fit it on such answers: dsbuild calibrate-projection"
             )
         return self._calibrations[setup]
 
-    def _note(self, target_precision: float | None, kept: int, n_spans: int) -> str:
+    def _warning(self) -> list[str]:
+        seen, n_texts = self._facts["n_seen"], len(self._units)
+        if not seen:
+            return []
+        return [
+            f"{seen:,} of {n_texts:,} target texts are among those that the confidence was fitted on: scores against gold flatter it there; "
+            "held-out figures are those of dsbuild calibrate-projection"
+        ]
+
+    def _note(self, target_precision: float | None, kept: int, n_spans: int, is_shown: bool) -> str:
         gold = f"{self._facts['gold']}, {self._facts['n_gold']:,} spans"
         said = {
             "calibrated": f"confidence is calibrated on {gold}",
@@ -210,7 +238,8 @@ class CascadeProjector:
         if target_precision is None:
             return said
         share = kept / n_spans if n_spans else 0.0
-        return f"{said}; precision {target_precision:g} asked for: {kept:,} of {n_spans:,} spans kept (coverage {share:.1%})"
+        shown = "" if is_shown else "; the held-out part of that gold does not show this precision"
+        return f"{said}; precision {target_precision:g} asked for: {kept:,} of {n_spans:,} spans kept (coverage {share:.1%}){shown}"
 
 
 def _best(
