@@ -26,6 +26,7 @@ from dsbuild.builders.read_links import ReadLinks
 from dsbuild.builders.review_sheet import SheetSection
 from dsbuild.builders.source import SourceFacts
 from dsbuild.builders.translated import HARD, EngineSection, ReleaseSection, SourceSection
+from dsbuild.builders.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node
@@ -267,9 +268,6 @@ def _projecting(
 
 def _translating(recipe: ProjectRecipe, src: str, engine: TranslationEngine, langs: list[str]) -> list[Node]:
     """Cut the texts, never inside a span, translate, check, put together and decide."""
-    from dsbuild.filters.checks import CheckTranslations
-    from dsbuild.filters.decide_rows import DecideRows
-    from dsbuild.translate.assemble import AssembleRows
     from dsbuild.translate.segments import SegmentRows
     from dsbuild.translate.translation import TranslateSegments
     from dsbuild.translate.unique import UniqueSegments
@@ -281,26 +279,10 @@ def _translating(recipe: ProjectRecipe, src: str, engine: TranslationEngine, lan
         Node("unique", UniqueSegments(), {"labelled": Input("segment.labelled", how="all")}),
     ]
     model = {recipe.engine.name: dict(engine.fingerprint())}
+    table = TranslatedTable("labelled", "id", ("text",), rows)
     for lang in langs:
         translate = TranslateSegments(src, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect)
-        assembled = {
-            "uids": Input("unique", "labelled"), "rows": rows, "segments": Input("segment.labelled"),
-            "translated": Input(f"translate.{lang}", how="needed"), "checked": Input(f"check.{lang}", how="needed"),
-        }  # fmt: skip
-        nodes += [
-            Node(f"translate.{lang}", translate, {"segments": Input("unique")}, model),
-            Node(
-                f"check.{lang}",
-                CheckTranslations(src, lang),
-                {"segments": Input("unique"), "translated": Input(f"translate.{lang}")},
-            ),
-            Node(f"assemble.{lang}.labelled", AssembleRows(lang, "id", ("text",)), assembled),
-            Node(
-                f"decide.{lang}.labelled",
-                DecideRows("labelled", lang, "id", dict(recipe.bitext)),
-                {"rows": Input(f"assemble.{lang}.labelled")},
-            ),
-        ]
+        nodes += translated_nodes(translate, model, [table], recipe.bitext)
     return nodes
 
 

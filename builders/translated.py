@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from dsbuild import languages
 from dsbuild.builders.source import Source, SourceFacts
+from dsbuild.builders.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node
@@ -264,17 +265,18 @@ def _nodes(
         )
     )
     model = {name: dict(engine.fingerprint()) for name, engine in engines.items()}
+    translated = [
+        TranslatedTable(
+            table, ID_COLUMNS[table], FIELDS[table], text_of[table], table == "queries", tables["qrels"] if facts.evaluation else None
+        )
+        for table in recipe.tables()
+    ]  # fmt: skip
     for lang in recipe.langs:
         translate = TranslateSegments(
             facts.lang, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(glossary.get(lang, {})),
             recipe.fallback.choice() if recipe.fallback else None,
         )  # fmt: skip
-        inputs = {"segments": Input("unique")}
-        if lang in examples:
-            nodes.append(Node(f"examples.{lang}", examples[lang], dict(inputs)))
-            inputs["examples"] = Input(f"examples.{lang}")
-        nodes.append(Node(f"translate.{lang}", translate, inputs, model))
-        nodes += _checked(recipe, facts, lang, text_of, tables["qrels"])
+        nodes += translated_nodes(translate, model, translated, recipe.bitext, examples=examples.get(lang))
     decided = {
         f"{lang}.{table}": Input(f"decide.{lang}.{table}", how="all")
         for lang in recipe.langs
@@ -283,43 +285,3 @@ def _nodes(
     cascade = Cascade(recipe.langs, recipe.tables(), recipe.parallel, training=not facts.evaluation)
     nodes.append(Node("cascade", cascade, {**decided, "qrels": tables["qrels"]}))
     return nodes, {**text_of, "qrels": tables["qrels"]}
-
-
-def _checked(
-    recipe: TranslateRecipe, facts: SourceFacts, lang: str, text_of: Mapping[str, Input], qrels: Input
-) -> list[Node]:
-    """Check, assemble and decide one language."""
-    from dsbuild.filters.checks import CheckTranslations
-    from dsbuild.filters.decide_rows import DecideRows
-    from dsbuild.translate.assemble import AssembleRows
-
-    nodes = [
-        Node(
-            f"check.{lang}",
-            CheckTranslations(facts.lang, lang),
-            {"segments": Input("unique"), "translated": Input(f"translate.{lang}")},
-        ),
-    ]
-    for table in recipe.tables():
-        assemble = AssembleRows(lang, ID_COLUMNS[table], FIELDS[table], origin=table == "queries")
-        nodes.append(
-            Node(
-                f"assemble.{lang}.{table}",
-                assemble,
-                {
-                    "uids": Input("unique", table),
-                    "rows": text_of[table],
-                    "segments": Input(f"segment.{table}"),
-                    "translated": Input(f"translate.{lang}", how="needed"),
-                    "checked": Input(f"check.{lang}", how="needed"),
-                },
-            )
-        )
-        decide = DecideRows(
-            table, lang, ID_COLUMNS[table], dict(recipe.bitext), judged="never dropped" if facts.evaluation else ""
-        )
-        inputs = {"rows": Input(f"assemble.{lang}.{table}")}
-        if facts.evaluation:
-            inputs["qrels"] = qrels
-        nodes.append(Node(f"decide.{lang}.{table}", decide, inputs))
-    return nodes

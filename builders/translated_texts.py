@@ -23,6 +23,7 @@ from dsbuild.builders.translated import (
     example_stages,
     own_name,
 )
+from dsbuild.builders.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
 from dsbuild.graph import Input, Node
@@ -210,18 +211,14 @@ class _Graph:
 
     def _translated(self, lang: str, rows: Input, whole: bool) -> list[Node]:
         """Translate, check, put together and decide one language."""
-        from dsbuild.filters.checks import CheckTranslations
-        from dsbuild.filters.decide_rows import DecideRows
-        from dsbuild.translate.assemble import AssembleRows
-
         recipe = self.recipe
         model = {name: dict(engine.fingerprint()) for name, engine in self.engines.items()}
         stage = TranslateSegments(
             self.src, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(self.glossary.get(lang, {})),
             recipe.fallback.choice() if recipe.fallback else None, recipe.labels.about() if recipe.labels else "",
         )  # fmt: skip
-        inputs = {"segments": Input("unique")}
         nodes: list[Node] = []
+        phrases = None
         every = {"phrases": Input("phrases", how="all"), "said": Input(f"say.{lang}", how="all")}
         if whole:
             nodes += [
@@ -232,22 +229,11 @@ class _Graph:
                     {"segments": Input("unique"), "rows": Input(rows.node, how="all"), **every},
                 ),
             ]
-            inputs["phrases"] = Input(f"fix.{lang}")
-        if lang in self.examples:
-            nodes.append(Node(f"examples.{lang}", self.examples[lang], {"segments": Input("unique")}))
-            inputs["examples"] = Input(f"examples.{lang}")
-        assembled = {
-            "uids": Input("unique", TABLE), "rows": rows, "segments": Input(f"segment.{TABLE}"),
-            "translated": Input(f"translate.{lang}", how="needed"), "checked": Input(f"check.{lang}", how="needed"),
-        }  # fmt: skip
-        checked = {"segments": Input("unique"), "translated": Input(f"translate.{lang}")}
-        put = {"rows": Input(f"assemble.{lang}.{TABLE}")}
-        nodes += [
-            Node(f"translate.{lang}", stage, inputs, model),
-            Node(f"check.{lang}", CheckTranslations(self.src, lang), checked),
-            Node(f"assemble.{lang}.{TABLE}", AssembleRows(lang, ID, recipe.columns), assembled),
-            Node(f"decide.{lang}.{TABLE}", DecideRows(TABLE, lang, ID, dict(recipe.bitext)), put),
-        ]
+            phrases = Input(f"fix.{lang}")
+        table = TranslatedTable(TABLE, ID, recipe.columns, rows)
+        nodes += translated_nodes(
+            stage, model, [table], recipe.bitext, examples=self.examples.get(lang), phrases=phrases
+        )
         if whole:
             adapt = AdaptInstructions(self.src, lang, recipe.instructions.response, recipe.instructions.broken)
             nodes.append(
