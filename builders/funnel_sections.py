@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsbuild.builders.parts import language_name
+from dsbuild.filters.generated_texts import without_ending
 from dsbuild.filters.query_shapes import MOST_WORDS
 
 # One chart has room for so many lengths; neighbours are drawn together.
@@ -33,8 +34,18 @@ def _counts(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     for one in told["steps"]:
         if one["ran"]:
             share = round(100 * one["lost"] / one["in"], 2) if one["in"] else None
-            bounds = "; ".join(bound(rule) for rule in one["rules"])
-            rows.append([one["name"], one["in"], one["lost"], share, one["left"], one["flagged"], one["by"], bounds])
+            rows.append(
+                [
+                    one["name"],
+                    one["in"],
+                    one["lost"],
+                    share,
+                    one["left"],
+                    one["flagged"],
+                    one["by"],
+                    bounds(one["rules"]),
+                ]
+            )
         else:
             rows.append([one["name"], None, None, None, None, None, "", f"not run: {one['why']}"])
     columns = ["step", "in", "lost", "lost, %", "left", "flagged", "by", "thresholds and where they come from"]
@@ -53,15 +64,20 @@ def _counts(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def bound(rule: Mapping[str, Any]) -> str:
-    """A rule in a few words.
+def bounds(rules: Sequence[Mapping[str, Any]]) -> str:
+    """The rules of a step in a few words; those that differ by nothing but the text that they look at stand together.
 
-    >>> bound({"rule": "copied.copied_span", "op": ">", "threshold": 0.8, "source": "user", "action": "drop"})
-    'copied_span > 0.8 (user)'
+    >>> one = {"rule": "leaked.leaked_words", "op": ">", "threshold": 0.0, "source": "default", "action": "flag"}
+    >>> bounds([one, {**one, "rule": "leaked.leaked_words_b"}, {**one, "rule": "leaked.other", "threshold": 0.8, "action": "drop"}])
+    'leaked_words, leaked_words_b > 0 (default), a flag; other > 0.8 (default)'
     """
-    name = rule["rule"].partition(".")[2] or rule["rule"]
-    said = name if rule["threshold"] is None else f"{name} {rule['op']} {rule['threshold']:g}"
-    return f"{said} ({rule['source']})" + (", a flag" if rule["action"] == "flag" else "")
+    together: dict[tuple[str, ...], list[str]] = {}
+    for rule in rules:
+        name = rule["rule"].partition(".")[2] or rule["rule"]
+        at_what = "" if rule["threshold"] is None else f" {rule['op']} {rule['threshold']:g}"
+        flag = ", a flag" if rule["action"] == "flag" else ""
+        together.setdefault((without_ending(name), f"{at_what} ({rule['source']}){flag}"), []).append(name)
+    return "; ".join(f"{', '.join(names)}{said}" for (_, said), names in together.items())
 
 
 def _samples(name: str, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from dsbuild.builders.funnel_sections import bound, reason
+from dsbuild.builders.funnel_sections import bounds, reason
 from dsbuild.console import new_console, new_table, number
 
 
@@ -21,8 +21,8 @@ def print_funnel(found: Mapping[str, Any]) -> None:
             if one["ran"]:
                 share = f"{100 * one['lost'] / one['in']:.1f}" if one["in"] else "-"
                 counts = [number(one["in"]), number(one["lost"]), share, number(one["left"]), number(one["flagged"])]
-                bounds = "; ".join(bound(rule) for rule in one["rules"])
-                table.add_row(one["name"], *counts, f"{one['by']}: {bounds}" if one["by"] else bounds)
+                said = bounds(one["rules"])
+                table.add_row(one["name"], *counts, f"{one['by']}: {said}" if one["by"] else said)
             else:
                 table.add_row(one["name"], *("-",) * 5, f"not run: {one['why']}")
         console.print(table)

@@ -43,6 +43,15 @@ def texts_of(columns: Iterable[str]) -> tuple[RowText, ...]:
     return (_FIRST, *(one for one in _OTHERS if one.column in known))
 
 
+def without_ending(name: str) -> str:
+    """The name of a rule without the ending that says which text it looks at.
+
+    >>> without_ending("few_words_positive"), without_ending("few_words")
+    ('few_words', 'few_words')
+    """
+    return next((name.removesuffix(one.ending) for one in _OTHERS if name.endswith(one.ending)), name)
+
+
 def released(column: str, table: str) -> str:
     """What a text's column is called in a table of a release.
 

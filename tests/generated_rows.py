@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +27,10 @@ Query = tuple[str, str, str]  # id, parent, text
 
 @dataclass(frozen=True)
 class Given:
-    """Rows that are there already: `queries` as the output out, in shards of `height`, and passages as the output corpus."""
+    """Rows that are there already: `queries` as the output out, in shards of `height`, and passages as the output corpus.
+
+    others: further texts of the rows, by column.
+    """
 
     queries: tuple[Query, ...]
     passages: tuple[tuple[str, str], ...]
@@ -35,6 +38,7 @@ class Given:
     height: int = 1_000
     logprobs: tuple[float | None, ...] = ()
     titles: bool = True
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     name: ClassVar[str] = "given"
     version: ClassVar[int] = 1
@@ -43,6 +47,8 @@ class Given:
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """Both tables."""
         rows = generated(self.queries, self.lang, self.logprobs)
+        for name, texts in self.others.items():
+            rows = rows.append_column(name, pa.array(texts, pa.string()))
         shards = [Shard(rows.slice(start, self.height)) for start in range(0, max(1, rows.num_rows), self.height)]
         corpus = [
             {"doc_id": key, "title": "", "text": text, "lang": "en", "source": "made", "group_id": key}
@@ -73,7 +79,7 @@ def ran(
     given: Given, store: Path, settings: Mapping[str, Any] | None = None, *, passages_lang: str = "en"
 ) -> tuple[Funnelled, Progress]:
     """The rows through the funnel."""
-    plan = plan_funnel(FunnelSection.model_validate(dict(settings or {})))
+    plan = plan_funnel(FunnelSection.model_validate(dict(settings or {})), texts=("text", *given.others))
     part = funnel_nodes(
         plan, given.lang, Input("given"), passages=Input("given", "corpus"), passages_lang=passages_lang
     )
