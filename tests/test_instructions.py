@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dsbuild.filters.instructions import KNOWN, carried, holds, in_prompt, marks, meaningless, phrases
@@ -68,6 +70,19 @@ def test_what_cannot_be_checked_is_neither_kept_nor_broken() -> None:
     assert holds("combination:repeat_prompt", {"prompt_to_repeat": "a"}, "a", "en") is None
     assert holds("keywords:existence", {}, "a", "en") is None
     assert holds("length_constraints:number_words", {"num_words": "many"}, "a", "en") is None
+
+
+def test_what_is_checked_on_responses_is_what_the_documentation_says() -> None:
+    arguments = {
+        "keywords": ["a"], "keyword": "a", "frequency": 1, "relation": "at least", "forbidden_words": ["b"], "letter": "a", "let_frequency": 1,
+        "let_relation": "at least", "language": "en", "num_sentences": 1, "num_paragraphs": 1, "num_words": 1, "nth_paragraph": 1,
+        "first_word": "a", "num_placeholders": 1, "postscript_marker": "P.S.", "num_bullets": 1, "num_highlights": 1, "section_spliter": "a",
+        "num_sections": 1, "end_phrase": "a", "capital_frequency": 1, "capital_relation": "at least", "prompt_to_repeat": "a",
+    }  # fmt: skip
+    unchecked = {name.partition(":")[2] for name in KNOWN if holds(name, arguments, "a", "en") is None}
+    assert unchecked == {"constrained_response", "repeat_prompt"}
+    page = (Path(__file__).parent.parent / "docs" / "translate.md").read_text("utf-8")
+    assert f"checked for {len(KNOWN) - len(unchecked)} of IFEval's {len(KNOWN)} instructions" in page
 
 
 def test_phrases_and_marks_of_arguments() -> None:
