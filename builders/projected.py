@@ -47,7 +47,8 @@ class ProjectRecipe(Section):
     language; without one the engine translates. alignments: Pharaoh files by language. method: markers, constrained, align, candidates,
     fuzzy or auto; a section of that name holds its options. scorer: the model that constrained and candidates ask. target_precision:
     keep what reaches it (auto). rows: "complete" drops rows with a missing span (relations are so if nothing is said); overlaps: see
-    `ProjectSpans`. back_translation: splits that are translated back; review: rows of each language for people to judge.
+    `ProjectSpans`. back_translation: splits that are translated back; review: rows of each language for people to judge. unreachable: see
+    `TranslateSegments`.
     """
 
     build: Literal["project"] = "project"
@@ -72,6 +73,7 @@ class ProjectRecipe(Section):
     scorer: EngineSection | None = None
     protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
     batch_tokens: int | None = Field(default=None, ge=16)
+    unreachable: Literal["stop", "fail"] = "stop"
     bitext: dict[str, float] = Field(default_factory=dict)
     release: ReleaseSection = ReleaseSection()
 
@@ -281,7 +283,9 @@ def _translating(recipe: ProjectRecipe, src: str, engine: TranslationEngine, lan
     model = {recipe.engine.name: dict(engine.fingerprint())}
     table = TranslatedTable("labelled", "id", ("text",), rows)
     for lang in langs:
-        translate = TranslateSegments(src, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect)
+        translate = TranslateSegments(
+            src, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, unreachable=recipe.unreachable
+        )
         nodes += translated_nodes(translate, model, [table], recipe.bitext)
     return nodes
 

@@ -104,7 +104,8 @@ class TranslateRecipe(Section):
     """Translate a retrieval set into other languages.
 
     only: one table; glossary: a TSV of fixed terms; examples: similar segments, for an engine that reads them; bitext: thresholds of the
-    checks; parallel: keep rows that survive in every language; max_drop: share of rows (0-1) above which the run stops early.
+    checks; parallel: keep rows that survive in every language; max_drop: share of rows (0-1) above which the run stops early;
+    unreachable: see `TranslateSegments`.
     """
 
     build: Literal["translate"] = "translate"
@@ -119,6 +120,7 @@ class TranslateRecipe(Section):
     mend: bool = True
     protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
     batch_tokens: int | None = Field(default=None, ge=16)
+    unreachable: Literal["stop", "fail"] = "stop"
     bitext: dict[str, float] = Field(default_factory=dict)
     parallel: bool = False
     max_drop: float | None = Field(default=None, gt=0, le=1)
@@ -274,7 +276,7 @@ def _nodes(
     for lang in recipe.langs:
         translate = TranslateSegments(
             facts.lang, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(glossary.get(lang, {})),
-            recipe.fallback.choice() if recipe.fallback else None,
+            recipe.fallback.choice() if recipe.fallback else None, unreachable=recipe.unreachable,
         )  # fmt: skip
         nodes += translated_nodes(translate, model, translated, recipe.bitext, examples=examples.get(lang))
     decided = {

@@ -90,6 +90,7 @@ class TextsRecipe(Section):
     mend: bool = True
     protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
     batch_tokens: int | None = Field(default=None, ge=16)
+    unreachable: Literal["stop", "fail"] = "stop"
     bitext: dict[str, float] = Field(default_factory=dict)
     max_drop: float | None = Field(default=None, gt=0, le=1)
     release: ReleaseSection = ReleaseSection()
@@ -216,6 +217,7 @@ class _Graph:
         stage = TranslateSegments(
             self.src, lang, recipe.engine.choice(), HARD, recipe.batch_tokens, recipe.protect, dict(self.glossary.get(lang, {})),
             recipe.fallback.choice() if recipe.fallback else None, recipe.labels.about() if recipe.labels else "",
+            recipe.unreachable,
         )  # fmt: skip
         nodes: list[Node] = []
         phrases = None

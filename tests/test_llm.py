@@ -30,6 +30,7 @@ class Server:
     def __enter__(self) -> Server:
         self.requests: list[tuple[dict, dict]] = []
         self.failing = 0
+        self.busy = ""
         self.refusing = False
         self.delay_s = 0.0
         outer = self
@@ -50,6 +51,8 @@ class Server:
                 if outer.failing and text:
                     outer.failing -= 1
                     self.answer(429, b"")
+                elif outer.busy and outer.busy in text:
+                    self.answer(503, b"")
                 elif outer.refusing or text in ("refuse", "locked"):
                     self.answer(401 if text == "locked" else 400, b'{"error": "no schema here"}')
                 else:
@@ -233,6 +236,43 @@ def test_a_killed_or_ended_run_asks_for_no_finished_text_again(tmp_path: Path) -
         asked = [json.loads(body["messages"][-1]["content"])["text"] for body, _ in server.requests]
     assert sorted(asked) == sorted(texts), "each text is asked for once over both runs"
     assert out["text"].to_pylist() == [text.upper() for text in texts]
+
+
+def test_texts_without_an_answer_stop_the_run_when_all_others_are_done_and_are_asked_alone(tmp_path: Path) -> None:
+    texts = [f"text number {number}" for number in range(12)]
+    texts[3], texts[7] = "busy text 3", "busy text 7"
+    segments = pa.table([list(range(12)), texts, [False] * 12], schema=UNIQUE)
+
+    def run(url: str, place: str, **more: Any) -> pa.Table:
+        close_engines()
+        close_models()
+        options = {"model": "m", "base_url": url, "pause_s": 0.0, "concurrency": 4, "retries": 1}
+        stage = TranslateSegments("en", "hi", EngineChoice("llm", options), f"{__name__}:never", **more)
+        (shard,) = stage.run({"segments": segments}, Workspace(place, tmp_path, tmp_path)).outputs["out"]
+        return shard.table
+
+    def asked(server: Server) -> list[str]:
+        found = [json.loads(body["messages"][-1]["content"])["text"] for body, _ in server.requests]
+        server.requests.clear()
+        return sorted(found)
+
+    with Server() as server:
+        server.busy = "busy"
+        with pytest.raises(EngineError, match=r"2 of 12 texts got no answer \(HTTP 503\).*--set unreachable=fail"):
+            run(server.url, "stop")
+        assert asked(server) == sorted([*texts, "busy text 3", "busy text 7"]), "once more each, on no other rung"
+        failed = run(server.url, "fail", unreachable="fail")
+        assert set(asked(server)) == {"busy text 3", "busy text 7"}
+        assert [index for index, one in enumerate(failed["failure"].to_pylist()) if one] == [3, 7]
+        assert failed["failure"][3].as_py() == "unreachable: HTTP 503"
+        server.busy = "text 7"
+        with pytest.raises(EngineError, match="1 of 12 texts got no answer"):
+            run(server.url, "stop")
+        server.busy = ""
+        out = run(server.url, "stop")
+        assert asked(server) == ["busy text 3", "busy text 7", "busy text 7", "busy text 7"]
+    assert out["text"].to_pylist() == [text.upper() for text in texts]
+    assert set(out["failure"].to_pylist()) == {""}
 
 
 def test_settings_of_a_budget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,25 @@ def test_examples_from_a_memory_go_with_the_rows_that_they_resemble(tmp_path: Pa
     rows = {one["doc_id"]: one for one in rows_of(tmp_path, "hi-documents/*.parquet")}
     assert (rows["r2"]["n_examples"], rows["r2"]["example_score"]) == (2, pytest.approx(5 / 6))
     assert (rows["r1"]["n_examples"], rows["r1"]["example_score"]) == (0, None)
+
+
+def test_texts_without_an_answer_are_asked_for_by_the_next_run_or_taken_as_failed(tmp_path: Path) -> None:
+    def busy(data: Mapping[str, Any], found: str) -> str:
+        if data["text"] == "Never again.":
+            raise ConnectionError
+        return found
+
+    with ChatCipher(busy) as server:
+        for _ in range(2):
+            with pytest.raises(EngineError, match="1 of 5 texts got no answer .*--set unreachable=fail"):
+                translate(tmp_path, REVIEWS, server.url, **{"engine.retries": 0})
+            close_engines()
+            close_models()
+        assert Counter(one["text"] for one in server.asked)["A warm and clever story."] == 1
+        server.asked.clear()
+        manifest = translate(tmp_path, REVIEWS, server.url, **{"engine.retries": 0, "unreachable": "fail"})
+        assert {one["text"] for one in server.asked} == {"Never again."}
+    assert manifest["accounting"]["hi"]["documents"]["reasons"] == {"unreachable": 1}
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -223,6 +223,11 @@ class Ladder:
         return [term for term in due if not stands(term, translation)]
 
 
+def is_unreachable(output: Output) -> bool:
+    """Whether an engine's server gave no answer: that says nothing of the text, which another run can ask for."""
+    return output.finish == "error" and output.error.partition(": ")[0] == "unreachable"
+
+
 def _reason(error: str) -> str:
     """An engine's error as `code` or `code: detail`."""
     if not error:

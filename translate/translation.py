@@ -6,16 +6,17 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from dsbuild.engine import Output, TranslationEngine
+from dsbuild.errors import EngineError
 from dsbuild.registry import load
 from dsbuild.stage import Result, Shard, Workspace, digest
 from dsbuild.translate.engines import shared_engine
 from dsbuild.translate.journal import Journal, pack, unpack
-from dsbuild.translate.ladder import RUNGS, Attempt, Ladder, Outcome, Query
+from dsbuild.translate.ladder import RUNGS, Attempt, Ladder, Outcome, Query, is_unreachable
 from dsbuild.translate.recall import Entry, TranslationMemory
 
 # `rung` says where a text came from: 0 to 3, the engine's rungs of the retry ladder (first, beam, split, plain); 4 to 7, those of the
@@ -63,7 +64,8 @@ class TranslateSegments:
     batch_tokens: padded source tokens of an engine batch (None: the engine's own); protects: kinds of items that must come out as they
     went in (None: the engine's own list); terms: fixed translations, source to target; hard: the
     "module:function" that names threshold-free failures; fallback: tried last, for what still fails hard; about: what the recipe says of
-    the set, for engines that read it.
+    the set, for engines that read it. unreachable: what becomes of texts to which a language model gave no answer after all retries: "stop"
+    raises `EngineError` when all others are done, and the next run asks those alone; "fail" takes them as failed.
     """
 
     src: str
@@ -75,6 +77,7 @@ class TranslateSegments:
     terms: Mapping[str, str] = field(default_factory=dict)
     fallback: EngineChoice | None = None
     about: str = ""
+    unreachable: Literal["stop", "fail"] = "stop"
 
     name: ClassVar[str] = "translate"
     version: ClassVar[int] = 4
@@ -113,7 +116,8 @@ class TranslateSegments:
                 started = time.perf_counter()
                 fresh, failures = climb.translate(texts, whole, todo)
                 seconds += time.perf_counter() - started
-                memory.add((asked[index], entry) for index, entry in fresh.items())
+                memory.add((asked[index], entry) for index, entry in fresh.items() if index not in climb.unanswered)
+                climb.stop_if_unanswered()
                 entries |= {index: _on_rung(entry, place) for index, entry in fresh.items()}
                 n_src += sum(entry[2] for entry in fresh.values())
                 n_tgt += sum(entry[3] for entry in fresh.values())
@@ -185,6 +189,8 @@ class _Climb:
         self.journal = journal
         # Tells the entries of two engines apart, which may be the same one with two models.
         self.label = label
+        # Segments that wait for an answer of the next run, and what the engine said instead of one.
+        self.unanswered: dict[int, str] = {}
         protects = engine.capabilities.protects if stage.protects is None else stage.protects
         self.ladder = Ladder(
             src=stage.src, tgt=stage.tgt, capabilities=engine.capabilities, count=engine.count_tokens, hard=load(stage.hard),
@@ -238,8 +244,18 @@ class _Climb:
                     fresh[index] = self._entry(texts[index], outcome, number)
             if self.engine.capabilities.terms:
                 fresh |= self._insisted(number, texts, asked, fresh)
-            todo = [index for index in todo if index not in fresh]
+            todo = [index for index in todo if index not in fresh and index not in self.unanswered]
         return fresh, {index: failed[index] for index in todo}
+
+    def stop_if_unanswered(self) -> None:
+        """Raise `EngineError` where segments are to be asked for again by the next run."""
+        if self.unanswered:
+            *_, detail = self.unanswered.values()
+            raise EngineError(
+                f"engine {self.engine.name}: {len(self.unanswered):,} of {len(self.own):,} texts got no answer "
+                f"({detail.removeprefix('unreachable: ')}); run the same command again: only they are asked, what was said is kept. "
+                "Or take them as failed: --set unreachable=fail"
+            )
 
     def _entry(self, text: str, outcome: Outcome, rung: int) -> Entry:
         missing = len(self.ladder.terms_missing(text, outcome.text))
@@ -291,6 +307,9 @@ class _Climb:
             yield from whole(number)
         requests = [[queries[place][1].request for place in batches[number]] for number in missing]
         for done, outputs in self.engine.translate_batches(requests) if requests else ():
+            if self.stage.unreachable == "stop" and (said := [one.error for one in outputs if is_unreachable(one)]):
+                self.unanswered |= dict.fromkeys((queries[place][0] for place in batches[missing[done]]), said[-1])
+                continue
             self.journal.add(keys[missing[done]], pack(outputs))
             yield from whole(missing[done])
 
