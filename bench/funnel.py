@@ -2,9 +2,10 @@
 
 A row is the start of a real query and words of a real passage, which is its source; some rows have planted faults (too short, leaked
 words, a pronoun, a copied span, another language, the words of another passage, the text of another row), so that every step has
-work. Each size runs in a process of its own, one worker.
+work. Each size runs in a process of its own, one worker. With --triplets each row has two real passages of the set as its documents, its own
+and another one; copied spans and ranks are of the query as before.
 
-    python bench/funnel.py [--rows 100000,1000000] [--data FOLDER] [--quick] [--format json]
+    python bench/funnel.py [--rows 100000,1000000] [--triplets] [--data FOLDER] [--quick] [--format json]
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dsbuild.tables import CORPUS
 
 GOAL_RATIO = 1.5
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "retrieval"
+_DOCUMENTS = ("positive", "negative")
 _STARTS = 3  # words of a real query that a made one begins with
 _FAULTS = ("short", "leaked", "pronoun", "copied", "foreign", "elsewhere", "again")
 _SHARE = 0.02  # of the rows with each fault
@@ -60,6 +62,7 @@ class Made:
 
     rows: int
     data: str
+    triplets: bool = False
 
     name: ClassVar[str] = "made"
     version: ClassVar[int] = 1
@@ -103,7 +106,10 @@ class Made:
                     text = f"{start} {' '.join(other[:5])}"
                 elif fault == "again" and made:
                     text, at = made[-1]["text"], int(made[-1]["place"])
-                made.append({"id": f"g{number:019d}", "parent_id": passages[at][0], "text": text, "place": at})
+                other = int(rng.integers(len(passages))) if self.triplets else at
+                made.append(
+                    {"id": f"g{number:019d}", "parent_id": passages[at][0], "text": text, "place": at, "other": other}
+                )
             rest = {
                 "lang": "en",
                 "generator": "made",
@@ -114,14 +120,17 @@ class Made:
                 "n_said": 0,
                 "details": "{}",
             }
-            yield Shard(pa.Table.from_pylist([{**one, **rest} for one in made], GENERATED))
+            table = pa.Table.from_pylist([{**one, **rest} for one in made], GENERATED)
+            for name, place in zip(_DOCUMENTS, ("place", "other"), strict=True) if self.triplets else ():
+                table = table.append_column(name, pa.array([passages[one[place]][1] for one in made], pa.string()))
+            yield Shard(table)
 
 
-def child(rows: int, folder: Path, data: Path) -> dict[str, Any]:
+def child(rows: int, folder: Path, data: Path, triplets: bool) -> dict[str, Any]:
     """Make the rows, then put them through the funnel: seconds of the funnel alone, and the peak memory of both."""
-    plan = plan_funnel(FunnelSection())
+    plan = plan_funnel(FunnelSection(), texts=("text", *(_DOCUMENTS if triplets else ())))
     store, placement = Store(folder), executors.make("in-process", None)
-    source = Node("made", Made(rows, str(data)))
+    source = Node("made", Made(rows, str(data), triplets))
     part = funnel_nodes(plan, "en", Input("made"), passages=Input("made", "corpus"), passages_lang="en")
     run.run([source], store, "bench", placement, None)
     before = peak()
@@ -150,18 +159,20 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=DATA, help="folder with beir_slices, msmarco_queries_qrels, miracl_topics_qrels"
     )
+    parser.add_argument("--triplets", action="store_true", help="rows with two documents")
     parser.add_argument("--quick", action="store_true", help="a toy size")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--child", nargs=2, metavar=("ROWS", "FOLDER"), help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.child:
-        print(json.dumps(child(int(said.child[0]), Path(said.child[1]), said.data)))
+        print(json.dumps(child(int(said.child[0]), Path(said.child[1]), said.data, said.triplets)))
         return
     sizes = [1_000, 3_000] if said.quick else [int(one) for one in said.rows.split(",")]
     runs = []
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, "--data", str(said.data), "--child", str(rows), folder]
+            command += ["--triplets"] if said.triplets else []
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr)

@@ -209,6 +209,7 @@ def test_commands_tell_the_text_that_failed(pairs: tuple[Path, Counter[str]]) ->
     page = out.parent / "page.html"
     code, _, err = cli("report", out, "--out", page)
     assert code == 0, err
+    assert "(of the second text they end in `_b`)" in (out / "README.md").read_text("utf-8")
     for told_in in (page, out / "README.md"):
         assert "wrong_language, wrong_language_b < 0.3" in html.unescape(told_in.read_text("utf-8")).replace("\\", "")
 
