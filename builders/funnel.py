@@ -82,10 +82,11 @@ def funnel_nodes(
     """
     laying = _Laying(plan, lang, asked, passages, passages_lang, table, compared)
     laying.texts()
-    if "duplicates" in plan.names:
-        laying.duplicates()
     laying.ranks()
     laying.reranker()
+    # After all that looks at a passage: a query that stands for others is not lost for a reason that was not theirs.
+    if "duplicates" in plan.names:
+        laying.duplicates()
     laying.cutoffs()
     finish = Finish((SHUFFLED, RIVALS))
     laying.add("", finish)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from dsbuild import release
 from dsbuild.builders.funnel_plan import OPTIONS
 from dsbuild.builders.inspection import Decided
+from dsbuild.builders.opened import IDS
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.decide import Rule, decide
 from dsbuild.filters.funnel_rules import rules_of, split
@@ -25,8 +26,8 @@ _DUPLICATES = "duplicates"
 def what_if_funnel(folder: Path, manifest: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """Decide again on every generated row of a release, step by step; rows that a later step never scored are told apart.
 
-    settings: `funnel.STEP.THRESHOLD=VALUE`. Duplicates stay what they are: a row whose keeper would be lost too counts as lost. `RecipeError` or
-    `UnknownName` for a step that did not run, and for what needs a run (another retriever, another share).
+    settings: `funnel.STEP.THRESHOLD=VALUE`. Duplicates stay what they are: one whose keeper would be lost counts as lost, and is told.
+    `RecipeError` or `UnknownName` for a step that did not run, and for what needs a run (another retriever, another share).
     """
     if not settings:
         raise RecipeError("what-if: name a threshold, such as --set funnel.copied.max_share=0.9")
@@ -45,14 +46,18 @@ def what_if_funnel(folder: Path, manifest: Mapping[str, Any], settings: Sequence
         if not isinstance(given, Mapping):
             raise RecipeError(f"what-if: funnel.{name} is a step with thresholds; write funnel.{name}.THRESHOLD=VALUE")
         said[name] = {**said.get(name, {}), **split(name, given, (), texts)[1]}
-    tables, unscored = [], 0
+    tables, unscored, replaced = [], 0, 0
     for lang, told in manifest["funnel"].items():
-        decided, without = _again(folder, lang, told, said)
-        unscored += without
+        decided, without, others = _again(folder, lang, told, said)
+        unscored, replaced = unscored + without, replaced + others
         tables.append({"lang": lang, "table": told["table"], **decided.counts({})})
     notes = ["From stored scores; no step was run."]
     if unscored:
         notes.append(f"{unscored:,} rows that would be kept were lost before a later step: not scored downstream.")
+    if replaced:
+        notes.append(
+            f"{replaced:,} rows that would be lost have duplicates that would pass: a build keeps one of these in their place."
+        )
     return {"settings": list(settings), "tables": tables, "notes": notes}
 
 
@@ -72,9 +77,12 @@ def _before(section: Mapping[str, Any], texts: Sequence[str]) -> dict[str, dict[
 
 def _again(
     folder: Path, lang: str, told: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]]
-) -> tuple[Decided, int]:
+) -> tuple[Decided, int, int]:
+    """What would become of each row; rows that would be kept unscored; rows that stood for others and would be lost where those pass."""
     decided = Decided()
     unscored = 0
+    passing: set[str] = set()  # rows that stand for one that passes
+    gone: set[str] = set()
     order = {one["name"]: place for place, one in enumerate(told["steps"])}
     for rows, was_kept in _shards(folder, lang, told["table"]):
         before = np.array([order[name] if name else len(order) for name in rows["lost_at"].to_pylist()], np.int64)
@@ -87,6 +95,9 @@ def _again(
             if one["name"] == _DUPLICATES:
                 failed = np.asarray(pc.is_valid(rows["duplicate_of"]).to_numpy(), np.bool_)
                 reasons |= {int(row): _DUPLICATES for row in np.flatnonzero(failed & alive)}
+                searched = before >= order[_DUPLICATES]
+                passing.update(rows["duplicate_of"].filter(pa.array(failed & alive)).to_pylist())
+                gone.update(rows[IDS[told["table"]]].filter(pa.array(~failed & ~alive & searched)).to_pylist())
                 unknown = before < order[one["name"]]
             else:
                 rules = [
@@ -103,7 +114,7 @@ def _again(
         unscored += int((alive & missing).sum())
         decided.add([""] * rows.num_rows, was_kept, alive.tolist())
         decided.reasons.update(reasons[row] for row in np.flatnonzero(~alive).tolist())
-    return decided, unscored
+    return decided, unscored, len(passing & gone)
 
 
 def _rules(one: Mapping[str, Any], lang: str, said: Mapping[str, Any], texts: Sequence[str]) -> list[Rule]:

@@ -49,7 +49,11 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
         lang: funnel_facts(generating.plan, found, progress, table=table, real=_real(generating, lang, progress))
         for lang, found in generating.funnels.items()
     }
-    notes = [*recipe.notes(), *_notes(generating, languages, funnels)]
+    lost = {
+        lang: sum(record.facts.get("lost_with_keeper", 0) for record in progress.done.get(f"judge.{lang}", ()))
+        for lang in languages
+    }
+    notes = [*recipe.notes(), *_notes(generating, languages, funnels, lost)]
     sections = [_section(findings), *funnel_sections(funnels)]
     parts = list(_parts(generating, progress))
     manifest = write(draft, folder, findings, notes, parts, sections, {"funnel": funnels})
@@ -158,7 +162,10 @@ def first_detail(problem: str, asks: Iterable[str], progress: Progress) -> str:
 
 
 def _notes(
-    generating: Generating, languages: Mapping[str, Mapping[str, Any]], funnels: Mapping[str, Mapping[str, Any]]
+    generating: Generating,
+    languages: Mapping[str, Mapping[str, Any]],
+    funnels: Mapping[str, Mapping[str, Any]],
+    lost_judgements: Mapping[str, int],
 ) -> list[str]:
     found = []
     for lang, one in languages.items():
@@ -180,6 +187,11 @@ def _notes(
             found.append(
                 f"{lang}: the funnel lost every one of {told['in']:,} rows, {worst['lost']:,} at the step {worst['name']}; "
                 f"see dsbuild funnel, and loosen it with --set funnel.{worst['name']}.…, or leave it out: --set funnel.{worst['name']}=false"
+            )
+    for lang, n_lost in lost_judgements.items():
+        if n_lost:
+            found.append(
+                f"{lang}: {n_lost:,} judgements of duplicates were lost with the query that stood for them, which a cut took afterwards"
             )
     for lang, told in funnels.items():
         found += [

@@ -89,15 +89,15 @@ class QueryRows:
 class JudgeGenerated:
     """Judgements of generated queries: each kept query and its passage; a duplicate's passage goes to the query that stays.
 
-    Memory holds what duplicates hand over.
+    A query may be lost by a cut after it stood for others: their judgements are lost with it, and counted. Memory holds what duplicates hand over.
     """
 
     name: ClassVar[str] = "judge_generated"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """queries (of `QueryRows`, whole) -> out (`QRELS`); counts are of judgements."""
+        """queries (of `QueryRows`, whole) -> out (`QRELS`); counts are of judgements. Facts: handed_over and lost_with_keeper, of duplicates."""
         del work
         shards = inputs["queries"]
         handed: dict[str, dict[str, str]] = {}  # query that stays -> passage -> generator
@@ -108,21 +108,23 @@ class JudgeGenerated:
             for row in lost.select(["duplicate_of", "parent_id", "generator"]).to_pylist():
                 if row["duplicate_of"]:
                     handed.setdefault(row["duplicate_of"], {}).setdefault(row["parent_id"], row["generator"])
-        result = Result({}, counts=Counts(), facts={"handed_over": 0})
+        result = Result({}, counts=Counts(), facts={"handed_over": 0, "lost_with_keeper": 0})
         result.outputs = {"out": self._judged(shards, handed, result)}
         return result
 
     def _judged(self, shards: Any, handed: Mapping[str, Mapping[str, str]], result: Result) -> Iterator[Shard]:
         total = 0
         for rows in shards:
-            kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
             found = []
-            for row in kept.select(["query_id", "parent_id", "generator"]).to_pylist():
-                found.append((row["query_id"], row["parent_id"], judge_of(row["generator"])))
-                for parent, generator in sorted(handed.get(row["query_id"], {}).items()):
-                    if parent != row["parent_id"]:
-                        found.append((row["query_id"], parent, judge_of(generator)))
-                        result.facts["handed_over"] += 1
+            columns = ["query_id", "parent_id", "generator", *(["fate"] if "fate" in rows.column_names else [])]
+            for row in rows.select(columns).to_pylist():
+                others = sorted(handed.get(row["query_id"], {}).items())
+                also = [(row["query_id"], parent, judge_of(by)) for parent, by in others if parent != row["parent_id"]]
+                if row.get("fate", "kept") == "kept":
+                    found += [(row["query_id"], row["parent_id"], judge_of(row["generator"])), *also]
+                    result.facts["handed_over"] += len(also)
+                else:
+                    result.facts["lost_with_keeper"] += len(also)
             total += len(found)
             records = [
                 {"query_id": query, "doc_id": doc, "relevance": 1, "judge": judge, "split": SPLIT} for query, doc, judge in found

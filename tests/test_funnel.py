@@ -59,7 +59,7 @@ def test_each_step_loses_what_it_is_for(tmp_path: Path) -> None:
     assert all(by_id[key]["round_trip_rank"] is None for key in LOST if key != "far")
     assert all((row["fate"] == "kept") == (row["lost_at"] == "") for row in rows)
     assert {state.name: state.ran for state in part.states} == dict.fromkeys(
-        ["form", "language", "copied", "leaked", "alone", "duplicates", "bm25", "round_trip"], True
+        ["form", "language", "copied", "leaked", "alone", "bm25", "round_trip", "duplicates"], True
     )
 
 
@@ -125,6 +125,23 @@ def test_numbers_and_names_are_no_copy_across_languages(tmp_path: Path) -> None:
     rows = came_out(*ran(Given(across, PASSAGES, lang="hi"), tmp_path, {"language": False}))
     shares = {row["id"]: row["copied_share"] for row in rows}
     assert shares["names"] < 0.2 < shares["copied"]
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_a_query_is_not_lost_as_a_duplicate_of_one_whose_passage_is_not_found(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    # Whichever a draw would put first, it is the one whose passage answers that stays.
+    text = "which bird feeds its young for twelve days in a domed nest"
+    wrong, right = names
+    queries = ((wrong, "p4", text), (right, "p3", f"{text}?"))
+    rows = came_out(*ran(Given(queries, PASSAGES), tmp_path, {"round_trip": {"k": 1}}))
+    assert lost(rows) == {wrong: "round_trip", right: ""}
+
+
+def test_duplicates_alone(tmp_path: Path) -> None:
+    rows = came_out(*ran(Given(QUERIES, PASSAGES), tmp_path, {"stages": ["form", "duplicates"]}))
+    assert Counter(row["lost_at"] for row in rows) == {"": 8, "form": 3, "duplicates": 1}
 
 
 def test_the_best_k_and_the_best_share(tmp_path: Path) -> None:

@@ -118,6 +118,22 @@ def test_other_thresholds(folder: Path) -> None:
     assert (table["newly_kept"], table["newly_dropped"]) == (0, 0)
 
 
+def test_duplicates_of_a_row_that_would_be_lost_are_told(tmp_path: Path) -> None:
+    text = "which bird feeds its young for twelve days in a domed nest"
+    settings = {"round_trip": {"k": 9}}
+    found = {}
+    # A draw says which of the two stays; once it is the one whose passage is found second.
+    for right, wrong in (("a", "b"), ("b", "a")):
+        queries = ((right, "p3", text), (wrong, "p4", f"{text}?"))
+        part, progress = ran(Given(queries, PASSAGES), tmp_path / right / "store", settings)
+        folder = released(tmp_path / right / "set", part, progress, settings)
+        (kept,) = pq.read_table(folder / "en-queries")["query_id"].to_pylist()
+        said = what_if_funnel(folder, release.read_manifest(folder), ["funnel.round_trip.k=1"])
+        found[kept == right] = said["tables"][0]["kept_then"], said["notes"][1:]
+    told = "1 rows that would be lost have duplicates that would pass: a build keeps one of these in their place."
+    assert found == {True: (1, []), False: (0, [told])}
+
+
 @pytest.mark.parametrize(
     ("setting", "error"),
     [("bitext.max_loop=1", UnknownName), ("funnel.rerank.min_score=1", UnknownName), ("funnel.round_trip.retriever=lsa", UnknownName),
