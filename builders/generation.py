@@ -20,7 +20,9 @@ GENERATED = pa.schema(
         pa.field(
             "id", pa.string(), nullable=False
         ),  # of (task, style, generator, parent, language, number): the same in every run
-        pa.field("parent_id", pa.string(), nullable=False),  # the passage that it was made from; "" where there is none
+        pa.field(
+            "parent_id", pa.string(), nullable=False
+        ),  # the passage that it was made from; of a set without a source the question, by its number
         pa.field("lang", pa.string(), nullable=False),  # that was asked for, BCP-47
         pa.field("text", pa.string(), nullable=False),  # the query, the question, the first text of a pair
         pa.field("generator", pa.string(), nullable=False),  # the model's name, or `salient`

@@ -182,6 +182,10 @@ def test_a_release_of_pairs_from_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     pairs, lost = rows(out, "en-pairs/*"), rows(out, "dropped/en-pairs*")
     assert len(pairs) + len(lost) == 30
+    assert {row["parent_id"] for row in (*pairs, *lost)} == {f"n{number:02}" for number in range(1, 31)}, (
+        "questions by number"
+    )
+    assert "the number of the question" in (out / "README.md").read_text("utf-8")
     assert {row["score"] for row in pairs} <= {half / 10 for half in range(11)}
     assert len({row["score"] for row in pairs}) > 5
     assert {row["label"] for row in pairs} == {None}
