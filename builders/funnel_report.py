@@ -164,7 +164,10 @@ def facts_of_release(
             {**{key: one[key] for key in kept}, "rules": [{k: v for k, v in rule.items() if k not in _COUNTED} for rule in one["rules"]]}
             for one in told["steps"]
         ]  # fmt: skip
-        found[lang] = {**_told(lang, table, texts, steps, rows, verdicts, samples, shapes), "judged": told.get("judged")}
+        found[lang] = {
+            **_told(lang, table, texts, steps, rows, verdicts, samples, shapes),
+            "judged": told.get("judged"),
+        }
     return found
 
 
