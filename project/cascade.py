@@ -1,8 +1,9 @@
 """`auto`: decides span by span among everything that has something to say, and says how sure it is.
 
 Link sets that came with the pairs, an aligner that learns on the set (eflomal where it is installed, the built-in one else) under several
-symmetrisations and span rules, word association and spelling each vote for a place. A calibrated model (`project/calibration.py`) weighs the places
-and gives the best one its confidence. With `target_precision` the surest answers are kept as far as what may be promised of them allows.
+symmetrisations and span rules, the rule `weighted` over the links that are followed first, word association and spelling each vote for a
+place. A calibrated model (`project/calibration.py`) weighs the places and gives the best one its confidence. With `target_precision` the
+surest answers are kept as far as what may be promised of them allows.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class CascadeProjector:
         )
         return {
             "name": self.name, "aligner": self._aligner, "target_precision": self._target, "calibration": "; ".join(golds),
-            "n_parallel": len(self._more), "version": 2,
+            "n_parallel": len(self._more), "version": 3,
         }  # fmt: skip
 
     def facts(self) -> Mapping[str, Any]:

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dsbuild.project.alignment import Link, units_in
+from dsbuild.project.association import Association
 from dsbuild.project.fuzzy import places
 from dsbuild.project.lexical_aligner import LexicalAligner
 from dsbuild.project.projector import Parallel
 from dsbuild.project.sentence_pairs import sentence_pairs
 from dsbuild.project.similarity import alike, alike_words
+from dsbuild.project.span_model import Texts, posterior, texts
 from dsbuild.project.span_rules import choose
 from dsbuild.spans import Piece, Span
 from dsbuild.text import word_spans
@@ -109,6 +111,10 @@ class SetEvidence:
         self._became: dict[str, Counter[str]] = {}
         # Spans of one text are asked for one after another: its posteriors are worked out once, and held for one text only.
         self._last: tuple[Unit, tuple[Floats, Floats]] | None = None
+        self._known: tuple[Unit, Texts] | None = None
+        self._association = Association(
+            [(unit.src_keys, unit.tgt_keys, links) for unit in units if (links := _lead_links(unit))]
+        )
         for unit in units:
             for span in unit.pair.source.spans:
                 words = units_in(span.pieces, unit.src)
@@ -119,8 +125,7 @@ class SetEvidence:
                     ] += 1
 
     def _main(self, unit: Unit, words: Sequence[int]) -> Range | None:
-        family = next(iter(unit.families.values()), None)
-        return _chosen("gap3", next(iter(family.values())), words) if family and words else None
+        return _chosen("gap3", _lead_links(unit), words) if words else None
 
     def options(self, unit: Unit, span: Span) -> list[Option]:
         """Every place that something speaks for, with its features; none where nothing does."""
@@ -145,12 +150,29 @@ class SetEvidence:
                     place = _chosen(rule, links, words)
                     if place:
                         yield f"{family}.{name}.{rule}", place
+        place = self._weighted(unit, words)
+        if place:
+            yield "weighted.best", place
         place = self._lexical(unit, words)
         if place:
             yield "lexical.best", place
         place = _spelled(unit, span)
         if place:
             yield "spelled.best", place
+
+    def _weighted(self, unit: Unit, words: Sequence[int]) -> Range | None:
+        """The range that the rule `weighted` finds likeliest by the links that are followed first."""
+        links = _lead_links(unit)
+        if not links:
+            return None
+        if self._known is None or self._known[0] is not unit:
+            pair = unit.pair
+            known = texts(
+                pair.source.text, unit.src, pair.target, unit.tgt, dict.fromkeys(links, 1.0), self._association
+            )
+            self._known = (unit, known)
+        ranked = posterior(self._known[1], words, *part_of_target(unit.parts, words, len(unit.tgt)))
+        return next((place for place, _ in ranked if place), None)
 
     def _lexical(self, unit: Unit, words: Sequence[int]) -> Range | None:
         """The range whose words come from the span, and from nothing else, most of all."""
@@ -180,8 +202,7 @@ class SetEvidence:
         forward, backward = (table[words] for table in self._weights(unit))
         support = np.maximum(forward.sum(0), backward.max(0))
         outside = forward.sum(0).sum() - forward[:, first:last].sum()
-        family = next(iter(unit.families.values()), {})
-        links = next(iter(family.values()), [])
+        links = _lead_links(unit)
         linked = {j for i, j in links if i in held}
         back = _chosen("hull", [(j, i) for i, j in links], inside)
         source_hull = (words[0], words[-1] + 1)
@@ -242,6 +263,11 @@ class SetEvidence:
 
     def _usual_word(self, key: str) -> float:
         return math.log1p(self._usual[key]) / self._most
+
+
+def _lead_links(unit: Unit) -> list[Link]:
+    """The links that are followed first; none where there are none."""
+    return next(iter(next(iter(unit.families.values()), {}).values()), [])
 
 
 def _chosen(rule: str, links: Sequence[Link], words: Sequence[int]) -> Range | None:

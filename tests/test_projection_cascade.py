@@ -6,6 +6,7 @@ from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.project.cascade import REASONS, CascadeProjector
 from dsbuild.project.projection_evaluation import Answer, evaluate
 from dsbuild.project.projector import Links, Parallel
+from dsbuild.project.span_evidence import SetEvidence
 from dsbuild.spans import Labelled, Span
 from tests.small_cipher import sets
 
@@ -117,6 +118,21 @@ def test_odd_texts_get_an_answer_and_no_error(source, pieces, target, outcome):
     assert said.outcome in ("kept", "low_confidence") or said.reason in REASONS
     for start, end in said.pieces:
         assert 0 <= start < end <= len(target)
+
+
+def test_the_weighted_rule_votes_for_a_place_with_what_it_left_out():
+    pairs, _ = sets(120)
+    units = projector().units(pairs)
+    evidence = SetEvidence(units)
+    votes = [
+        {vote: option.words for option in evidence.options(unit, span) for vote in option.votes}
+        for unit in units
+        for span in unit.pair.source.spans
+    ]
+    assert sum("weighted.best" in one for one in votes) > 0.95 * len(votes)
+    first = next(name for name in votes[0] if name.endswith("gap3"))
+    differ = [one for one in votes if "weighted.best" in one and first in one and one[first] != one["weighted.best"]]
+    assert len(differ) < 0.2 * len(votes)
 
 
 def test_a_text_without_spans_and_a_set_without_texts():
