@@ -170,7 +170,8 @@ class ChooseNegatives:
 
         assert self.low is not None
         candidates = block.candidates
-        said = judged.filter(pc.equal(judged["outcome"], "negative"))
+        # What was asked only to compare is no candidate.
+        said = judged.filter(pc.and_(pc.equal(judged["outcome"], "negative"), pc.is_null(judged["known"])))
         query = pc.index_in(one(said["query_id"]), candidates.query_ids).to_numpy().astype(np.int64)
         refused = uncertain(candidates, anchors, self.low)
         refused[candidates.lookup(query, one(said["doc_id"]))] = False

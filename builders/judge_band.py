@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from dsbuild import prompts
+from dsbuild import parquet, prompts
 from dsbuild.answers import AnswerStore
 from dsbuild.budget import Budget
 from dsbuild.builders.candidates import Anchors, Candidates, Floats, Ints, Mask
 from dsbuild.builders.choose_negatives import Block, Blocks, How, identity_of, rule_of
-from dsbuild.builders.judged_qrels import added_to
+from dsbuild.builders.evidence import hashed
+from dsbuild.builders.judged_qrels import added_to, splits_of
 from dsbuild.builders.rerank import texts_of
 from dsbuild.builders.rule_scores import share_of
 from dsbuild.builders.rules import below
@@ -42,6 +43,9 @@ JUDGED = pa.schema(
         pa.field("judge", pa.string(), nullable=False),  # the model's name
         pa.field("judge_version", pa.string(), nullable=False),  # digest of prompt and settings
         pa.field("problem", pa.string(), nullable=False),  # why there is no grade: dropped then; "": there is one
+        pa.field(
+            "known", pa.int32()
+        ),  # the set's own grade of a pair that was asked only to compare; null: the judge decides
     ]
 )
 
@@ -51,7 +55,8 @@ class JudgeSection(OpenSection):
 
     llm: its kind, of `dsbuild.llm`; model: as that kind calls it; low: the share of the positive's score from which a candidate is uncertain;
     below it nobody is asked. extra: how many candidates more than negatives are wanted may be judged for a query. promote: whether what is
-    called relevant joins the judgements. All other keys are options of that kind of model (`base_url`, `concurrency`, …).
+    called relevant joins the judgements; known: the share of the set's own judgements that is asked about too, to compare. All other keys are
+    options of that kind of model (`base_url`, `concurrency`, …).
     """
 
     llm: str = "openai"
@@ -59,6 +64,7 @@ class JudgeSection(OpenSection):
     low: float = Field(default=0.8, gt=0, le=1)
     extra: int = Field(default=4, ge=0)
     promote: bool = True
+    known: float = Field(default=0.0, ge=0, le=1)
     temperature: float = 0.0
     seed: int = 7
 
@@ -104,6 +110,7 @@ def grade_of(said: Said) -> tuple[str, str]:
 class JudgeBand:
     """Ask about the uncertain ones among the candidates that the rule would choose, `negatives` and `extra` more for each query.
 
+    Of the set's own judgements a share is asked about as well, by a hash of the pair, and never used but to compare.
     The judge sees query, a relevant document and the candidate. Answers are kept in the store; a killed run asks again only what was in flight.
     """
 
@@ -115,10 +122,11 @@ class JudgeBand:
     seed: int
     anchor: How
     low: float
+    known: float
     section: Mapping[str, Any] = field(compare=False)
 
     name: ClassVar[str] = "judge_band"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     resident: ClassVar[bool] = True
 
     @cached_property
@@ -133,34 +141,47 @@ class JudgeBand:
         allowed = block.allowed & (block.positives > 0)[candidates.query_of]
         chosen = rule.choose(candidates, anchors, allowed, self.negatives, self.seed)
         rows = chosen.rows[uncertain(candidates, anchors, self.low)[chosen.rows]]
-        shown = shown_positives(block.anchors)[candidates.query_of[rows]]
-        grades = list(self._ask(block, rows, shown, inputs, work)) if len(rows) else []
+        positives = shown_positives(block.anchors)
+        compared = self._compared(block, positives)
+        query = np.concatenate([candidates.query_of[rows], block.anchors.query_of[compared]])
+        own = block.anchors.doc_ids.take(pa.array(compared))
+        doc_ids = pa.concat_arrays([candidates.doc_ids.take(pa.array(candidates.docs[rows])), own])
+        query_ids = candidates.query_ids.take(pa.array(query))
+        positive_ids = block.anchors.doc_ids.take(pa.array(positives[query]))
+        grades = list(self._ask(query_ids, doc_ids, positive_ids, inputs, work)) if len(query) else []
         outcomes, problems = [one[0] for one in grades], [one[1] for one in grades]
-        version = prompt().digest
+        n, version = len(rows), prompt().digest
         columns = [
-            candidates.query_ids.take(pa.array(candidates.query_of[rows])).cast(pa.string()),
-            candidates.doc_ids.take(pa.array(candidates.docs[rows])).cast(pa.string()),
-            block.anchors.doc_ids.take(pa.array(shown)).cast(pa.string()),
+            query_ids.cast(pa.string()),
+            doc_ids.cast(pa.string()),
+            positive_ids.cast(pa.string()),
             pa.array(outcomes, pa.string()),
-            pa.array([self._judge.model] * len(rows), pa.string()),
-            pa.array([version] * len(rows), pa.string()),
+            pa.array([self._judge.model] * len(query), pa.string()),
+            pa.array([version] * len(query), pa.string()),
             pa.array(problems, pa.string()),
+            pa.array([None] * n + block.anchors.relevance[compared].tolist(), pa.int32()),
         ]
         facts = {
-            "asked": len(rows),
-            "outcomes": dict(sorted(Counter(outcomes).items())),
-            "problems": sum(map(bool, problems)),
+            "asked": n,
+            "outcomes": dict(sorted(Counter(outcomes[:n]).items())),
+            "problems": sum(map(bool, problems[:n])),
+            "compared": len(compared),
         }
         total = candidates.n_queries
         return Result({"out": [Shard(pa.table(columns, schema=JUDGED))]}, counts=Counts(total, total), facts=facts)
 
+    def _compared(self, block: Block, positives: Ints) -> Ints:
+        """The judged pairs (of the anchors) that are asked about too: never the one that the judge sees as relevant."""
+        query = block.anchors.query_of
+        pairs = np.flatnonzero((positives[query] >= 0) & (positives[query] != np.arange(len(query))))
+        names = block.candidates.query_ids.take(pa.array(query[pairs])).to_pylist()
+        docs = block.anchors.doc_ids.take(pa.array(pairs)).to_pylist()
+        marks = [hashed(self.seed, "known", *pair) for pair in zip(names, docs, strict=True)] if self.known else []
+        return pairs[np.array([mark < self.known * 2.0**64 for mark in marks], np.bool_)] if marks else pairs[:0]
+
     def _ask(
-        self, block: Block, rows: Ints, shown: Ints, inputs: Mapping[str, Any], work: Workspace
+        self, query_ids: pa.Array, doc_ids: pa.Array, positive_ids: pa.Array, inputs: Mapping[str, Any], work: Workspace
     ) -> Iterator[tuple[str, str]]:
-        candidates = block.candidates
-        query_ids = candidates.query_ids.take(pa.array(candidates.query_of[rows]))
-        doc_ids = candidates.doc_ids.take(pa.array(candidates.docs[rows]))
-        positive_ids = block.anchors.doc_ids.take(pa.array(shown))
         queries = texts_of(inputs["queries"], "query_id", ("text",), pc.unique(query_ids), self.lang)
         wanted = pc.unique(pa.concat_arrays([doc_ids, positive_ids]))
         corpus = texts_of(inputs["corpus"], "doc_id", ("title", "text"), wanted, self.lang)
@@ -169,7 +190,7 @@ class JudgeBand:
         texts = corpus.texts.take(pc.index_in(doc_ids, corpus.ids))
         judge = self._judge
         model = judge.opened()
-        calls = (judge.call(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(rows)))
+        calls = (judge.call(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(asked)))
         with AnswerStore(work.store, model.fingerprint()) as answers:
             for said in ask_all(model, calls, answers, Budget()):
                 yield grade_of(said)
@@ -194,21 +215,37 @@ def shown_positives(anchors: Anchors) -> Ints:
 
 @dataclass(frozen=True)
 class AddJudgements:
-    """The judgements with what a judge promoted: grade 1, in the split of the query, and the model's name as judge."""
+    """The judgements with what a judge promoted: grade 1, in the split of the query, and the model's name as judge.
+
+    Where another language was judged, the ids say which pair of this one it is; only pairs whose query is here, and that nobody has judged here.
+    """
 
     name: ClassVar[str] = "add_judgements"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """qrels, judged (whole tables) -> out; the facts say how many were added."""
+        """qrels, judged, queries (whole tables) -> out; the facts say how many were added."""
+        del work
         shards = list(inputs["qrels"])
         found = pa.concat_tables(list(inputs["judged"]))
-        found = found.filter(pc.equal(found["outcome"], "positive"))
+        found = found.filter(pc.and_(pc.equal(found["outcome"], "positive"), pc.is_null(found["known"])))
+        asked: set[str] = set()
+        for path in inputs["queries"].paths:
+            asked |= set(parquet.read(path, ["query_id"])["query_id"].to_pylist())
+        pairs = list(zip(found["query_id"].to_pylist(), found["doc_id"].to_pylist(), strict=True))
+        wanted = set(pairs)
+        judged = {
+            pair
+            for shard in shards
+            for pair in zip(shard["query_id"].to_pylist(), shard["doc_id"].to_pylist(), strict=True)
+            if pair in wanted
+        }
+        found = found.filter(pa.array([pair[0] in asked and pair not in judged for pair in pairs], pa.bool_()))
         found = found.select(["query_id", "doc_id", "judge"]).append_column(
             "relevance", pa.array([1] * found.num_rows, pa.int32())
         )
-        added = added_to(shards, found, {})
+        added = added_to(shards, found, splits_of(inputs["queries"]) if found.num_rows else {})
         total = sum(shard.num_rows for shard in shards)
         outputs = [*map(Shard, shards), *([Shard(added)] if found.num_rows else [])]
         return Result({"out": outputs}, counts=Counts(total, total), facts={"added": found.num_rows})

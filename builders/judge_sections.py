@@ -99,7 +99,7 @@ def _bands(findings: Mapping[str, Any], languages: Mapping[str, Mapping[str, Any
 def _agreement(findings: Mapping[str, Any], languages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows, tables = [], []
     for lang, judge, told in _agreements(languages):
-        shown = [_interval(told[name]) for name in ("raw", "kappa", "kappa_grades", "kappa_linear")]
+        shown = [shown_interval(told[name]) for name in ("raw", "kappa", "kappa_grades", "kappa_linear")]
         rows.append([lang, judge, told["pairs"], told["queries"], *shown])
         tables += [
             f"{lang}, {judge} {grade}: " + " ".join(f"{number:,}" for number in counts)
@@ -152,7 +152,8 @@ def _order(findings: Mapping[str, Any], languages: Mapping[str, Mapping[str, Any
     return {"title": "What the order of showing did", "text": text, "table": {"columns": columns, "rows": rows}}
 
 
-def _interval(told: Mapping[str, Any] | None) -> str:
+def shown_interval(told: Mapping[str, Any] | None) -> str:
+    """Value and interval; "" where there is none."""
     if told is None or told["value"] is None:
         return ""
     return f"{told['value']:.2f}" + ("" if told["low"] is None else f" ({told['low']:.2f} to {told['high']:.2f})")

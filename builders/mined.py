@@ -198,6 +198,9 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
             "qrels": whole(table_of(opened, lang, "qrels").rows),
         }
         nodes.append(Node(f"map.{lang}", MapNegatives(lang, recipe.negatives), inputs))
+        # Judgements that a language shares with the source are that language's.
+        if recipe.judge and recipe.judge.promote and table_of(opened, lang, "qrels").lang == lang:
+            nodes.append(_promote(opened, lang, decide))
     return Mining(recipe, opened, tuple(nodes), langs, blocks, mapped)
 
 
@@ -304,16 +307,23 @@ def _mine(
         nodes.append(Node(f"measure.{lang}", measure, {name: whole(source) for name, source in inputs.items()}))
     if judge is not None:
         more = recipe.negatives + judge.extra
-        band = JudgeBand(lang, blocks, rule_name, options, more, seed, anchor, judge.low, judge.model_dump())
+        band = JudgeBand(
+            lang, blocks, rule_name, options, more, seed, anchor, judge.low, judge.known, judge.model_dump()
+        )
         nodes.append(Node(f"judge.{lang}", band, {**inputs, "corpus": whole(corpus)}, judge.fingerprint()))
         inputs["judged"] = Input(f"judge.{lang}")
         if judge.promote:
-            promoted = {"qrels": whole(qrels), "judged": Input(f"judge.{lang}", how="all")}
-            nodes.append(Node(f"promote.{lang}", AddJudgements(), promoted))
+            nodes.append(_promote(opened, lang, lang))
     low = judge.low if judge else None
     choose = ChooseNegatives(lang, blocks, rule_name, options, recipe.negatives, seed, anchor, low)
     nodes.append(Node(f"choose.{lang}", choose, inputs))
     return nodes
+
+
+def _promote(opened: Opened, lang: str, judged: str) -> Node:
+    """What the judge called relevant in a language joins the judgements of this or another one."""
+    inputs = {name: whole(table_of(opened, lang, name).rows) for name in ("qrels", "queries")}
+    return Node(f"promote.{lang}", AddJudgements(), {**inputs, "judged": Input(f"judge.{judged}", how="all")})
 
 
 def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[Node]:
