@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from dsbuild import parquet
+from dsbuild.builders.named_entities import NamedEntities
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.filters import instructions
 from dsbuild.filters.numbers import numbers
@@ -73,7 +74,12 @@ class FindPhrases:
 
 @dataclass(frozen=True)
 class FixPhrases:
-    """What must come out of each text in one fixed form: phrases of its row as they were translated on their own, and marks as they are."""
+    """What must come out of each text in one fixed form: phrases of its row as they were translated on their own, and marks as they are.
+
+    entities: what stands for a phrase that is a named entity of this list, whatever an engine says.
+    """
+
+    entities: Mapping[str, str] = field(default_factory=dict)
 
     name: ClassVar[str] = "fix_phrases"
     version: ClassVar[int] = 1
@@ -81,7 +87,7 @@ class FixPhrases:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """segments (`UNIQUE`), rows, phrases (`UNIQUE`) and said (`TRANSLATED`), all of these -> out (`PHRASES`), row by row."""
-        said = translations(inputs["phrases"], inputs["said"])
+        said = {**translations(inputs["phrases"], inputs["said"]), **self.entities}
         wanted: dict[str, dict[str, str]] = {}
         for row in _rows(inputs["rows"]):
             own: dict[str, str] = {}
@@ -104,43 +110,51 @@ class AdaptInstructions:
     """Carry the arguments of instructions over to a translation, and check by code that each instruction still holds.
 
     response: the column of a response that was translated too, "" for none; broken: what becomes of a row with an instruction that its
-    translation broke: it is dropped, or flagged. An instruction that has no meaning in the language is taken out of the row's list, with a verdict.
+    translation broke: it is dropped, or flagged; entities: named entities and what must stand for each in prompt, response and arguments;
+    names: what becomes of a row where another name of the source is not found in the translation. An instruction that has no meaning in the
+    language is taken out of the row's list, with a verdict.
     """
 
     src: str
     lang: str
     response: str = ""
     broken: Literal["drop", "flag"] = "drop"
+    entities: Mapping[str, str] = field(default_factory=dict)
+    names: Literal["flag", "drop", "off"] = "flag"
 
     name: ClassVar[str] = "adapt"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows (decided) and sources, row by row, phrases and said (all) -> out: rows with the instructions of their language."""
-        said = translations(inputs["phrases"], inputs["said"])
+        said = {**translations(inputs["phrases"], inputs["said"]), **self.entities}
         rows: list[dict[str, Any]] = inputs["rows"].to_pylist()
         verdicts: list[dict[str, Any]] = []
         given: dict[str, list[Any]] = {IDS: [], ARGUMENTS: [], "fate": []}
         n_kept = 0
         for row, source in zip(rows, inputs["sources"].to_pylist(), strict=True):
             kept: list[Instruction] = []
-            broken: list[tuple[str, str]] = []
+            # Rule, what is amiss, and what becomes of the row.
+            broken: list[tuple[str, str, str]] = []
             for name, arguments in instructions_of(source):
                 if why := instructions.meaningless(name, arguments, self.lang):
                     verdicts.append(self._verdict(row, "flagged", why, name))
                     continue
                 carried = instructions.carried(name, arguments, said)
                 broken += [
-                    (rule, f"{name}: {what}") for rule, what in self._broken(row, source, name, arguments, carried)
+                    (rule, f"{name}: {what}", self.broken)
+                    for rule, what in self._broken(row, source, name, arguments, carried)
                 ]
                 kept.append((name, carried))
+            broken += self._entities_lost(row, source, kept)
+            # What drops the row is its reason, and comes first.
+            broken.sort(key=lambda one: one[2] != "drop")
             alive = row["fate"] == "kept"
-            lost = alive and bool(broken) and self.broken == "drop"
-            for rule, detail in broken if alive else ():
-                verdicts.append(
-                    self._verdict(row, "dropped" if lost else "flagged", rule, detail, primary=detail == broken[0][1])
-                )
+            lost = alive and bool(broken) and broken[0][2] == "drop"
+            for place, (rule, detail, action) in enumerate(broken if alive else ()):
+                outcome = "dropped" if action == "drop" else "flagged"
+                verdicts.append(self._verdict(row, outcome, rule, detail, primary=place == 0))
             given[IDS].append([name for name, _ in kept])
             given[ARGUMENTS].append([arguments for _, arguments in kept])
             given["fate"].append("dropped" if lost else row["fate"])
@@ -169,6 +183,26 @@ class AdaptInstructions:
             kept = instructions.holds(name, arguments, source[self.response], self.src)
             if kept and instructions.holds(name, carried, row[self.response], self.lang) is False:
                 yield "response_breaks", self.response
+
+    def _entities_lost(
+        self, row: Mapping[str, Any], source: Mapping[str, Any], kept: Sequence[Instruction]
+    ) -> Iterator[tuple[str, str, str]]:
+        """Named entities of prompt, response and arguments that the translation lacks: rule, where and what, what becomes of the row."""
+        named = NamedEntities(self.src, self.lang, self.entities)
+        own = [one for instruction in instructions_of(source) for one in _looked_for(*instruction)]
+        for column in filter(None, ("text", self.response)):
+            for listed, what in named.lost(source[column], row[column], own):
+                if listed or self.names != "off":
+                    yield "entity_lost", f"{column}: {what}", self.broken if listed else self.names
+        had = [
+            (name, given)
+            for name, given in instructions_of(source)
+            if not instructions.meaningless(name, given, self.lang)
+        ]
+        for (name, before), (_, after) in zip(had, kept, strict=True):
+            for old, new in zip(instructions.phrases(name, before), instructions.phrases(name, after), strict=True):
+                for what in named.listed_lost(old, new):
+                    yield "entity_lost", f"{name}: {what}", self.broken
 
     def _verdict(
         self, row: Mapping[str, Any], outcome: str, rule: str, detail: str, *, primary: bool = True

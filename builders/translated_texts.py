@@ -62,10 +62,16 @@ class LabelsSection(Section):
 
 
 class InstructionsSection(Section):
-    """Instruction data in IFEval's layout. response: a column with a response, translated too and checked; broken: see `AdaptInstructions`."""
+    """Instruction data in IFEval's layout.
+
+    response: a column with a response, translated too and checked; entities: a TSV as `load_glossary` reads it, of named entities and their local
+    equivalents; broken, names: see `AdaptInstructions`.
+    """
 
     response: str = ""
     broken: Literal["drop", "flag"] = "drop"
+    entities: Path | None = None
+    names: Literal["flag", "drop", "off"] = "flag"
 
 
 class TextsRecipe(Section):
@@ -136,7 +142,6 @@ def prepare_texts(recipe: TextsRecipe, digests: Path | None = None) -> PreparedT
     from dsbuild.builders import licensing
     from dsbuild.builders.opened import open_tables
     from dsbuild.filters.decide import load_thresholds
-    from dsbuild.translate.glossary import load_glossary
 
     if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):
         raise RecipeError(f"langs: {', '.join(repeated)} named twice")
@@ -166,12 +171,34 @@ def prepare_texts(recipe: TextsRecipe, digests: Path | None = None) -> PreparedT
     licensing.check(opened.facts, terms, recipe.release.license, derived=True)
     graph = _Graph(
         recipe, src, engines,
-        load_glossary(recipe.glossary, src, recipe.langs) if recipe.glossary else {},
+        *_fixed_terms(recipe, src),
         example_stages(recipe.examples, src, recipe.langs, engines.values(), digests),
     )  # fmt: skip
     nodes, rows = graph.laid_out(opened.tables[0].rows)
     fingerprints = {name: engine.fingerprint() for name, engine in engines.items()}
     return PreparedTexts(recipe, src, opened.facts, (*opened.nodes, *nodes), rows, terms, fingerprints)
+
+
+def _fixed_terms(recipe: TextsRecipe, src: str) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Per language what an engine must write for terms of the glossary and for named entities, and the entities alone."""
+    from dsbuild.translate.glossary import load_glossary
+
+    terms = load_glossary(recipe.glossary, src, recipe.langs) if recipe.glossary else {}
+    path = recipe.instructions.entities
+    if path is None:
+        return terms, {}
+    if recipe.table != "instructions":
+        raise RecipeError(
+            "instructions.entities: named entities are looked for in instruction data only; add --table instructions"
+        )
+    entities = load_glossary(path, src, recipe.langs)
+    for lang, local in entities.items():
+        for name, wanted in local.items():
+            if (other := terms.get(lang, {}).get(name, wanted)) != wanted:
+                raise RecipeError(
+                    f"{path}: {name!r} is {wanted!r} in {lang}, but {other!r} in {recipe.glossary}; a term has one translation"
+                )
+    return {lang: {**terms.get(lang, {}), **local} for lang, local in entities.items()}, entities
 
 
 @dataclass(frozen=True)
@@ -180,6 +207,7 @@ class _Graph:
     src: str
     engines: Mapping[str, TranslationEngine]
     glossary: Mapping[str, Mapping[str, str]]
+    entities: Mapping[str, Mapping[str, str]]
     examples: Mapping[str, Any]
 
     def laid_out(self, rows: Input) -> tuple[list[Node], Input]:
@@ -227,7 +255,7 @@ class _Graph:
                 Node(f"say.{lang}", stage, {"segments": Input("phrases")}, model),
                 Node(
                     f"fix.{lang}",
-                    FixPhrases(),
+                    FixPhrases(dict(self.entities.get(lang, {}))),
                     {"segments": Input("unique"), "rows": Input(rows.node, how="all"), **every},
                 ),
             ]
@@ -237,7 +265,10 @@ class _Graph:
             stage, model, [table], recipe.bitext, examples=self.examples.get(lang), phrases=phrases
         )
         if whole:
-            adapt = AdaptInstructions(self.src, lang, recipe.instructions.response, recipe.instructions.broken)
+            wanted = recipe.instructions
+            adapt = AdaptInstructions(
+                self.src, lang, wanted.response, wanted.broken, dict(self.entities.get(lang, {})), wanted.names
+            )
             nodes.append(
                 Node(
                     f"adapt.{lang}.{TABLE}", adapt, {"rows": Input(f"decide.{lang}.{TABLE}"), "sources": rows, **every}
