@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar
 
+from dsbuild.attention import Attending
 from dsbuild.errors import RecipeError, UnknownName
-from dsbuild.project.aligner import Aligner, Attending, Bitext
+from dsbuild.project.aligner import Aligner, Bitext
 from dsbuild.project.alignment import Link, Symmetry, on_units, units_in
 from dsbuild.project.association import Association
 from dsbuild.project.parallel_text import read_parallel
@@ -47,7 +48,7 @@ class AlignProjector:
 
     rule: weighted, hull, strict, head or gapN. aligner: links (that came with the pairs), eflomal,
     simalign or attention; "auto": links where every pair has them, else eflomal. symmetry, units, samplers, rounds, seeds: of eflomal (see
-    `Eflomal`); model, layer, matching: of simalign (see `EmbeddingAligner`); engine: whose attention is asked; parallel: a file of further texts
+    `Eflomal`); model, layer, matching: of simalign (see `EmbeddingAligner`); scorer: whose attention is asked; parallel: a file of further texts
     (source, tab, target) to learn from.
     The links of the whole set are held in memory, about 100 bytes a word.
     """
@@ -67,12 +68,12 @@ class AlignProjector:
         layer: int = 8,
         matching: str = "itermax",
         parallel: str = "",
-        engine: Attending | None = None,
+        scorer: Attending | None = None,
     ) -> None:
         check_rule(rule)
         if aligner not in ALIGNERS:
             raise UnknownName("aligner", aligner, ALIGNERS)
-        self._rule, self._wanted, self._engine = rule, aligner, engine
+        self._rule, self._wanted, self._scorer = rule, aligner, scorer
         self._statistical: dict[str, Any] = {
             "symmetry": symmetry,
             "units": units,
@@ -159,11 +160,11 @@ class AlignProjector:
         else:
             from dsbuild.project.engine_attention import AttentionAligner
 
-            if self._engine is None or not hasattr(self._engine, "attend"):
+            if not isinstance(self._scorer, Attending):
                 raise RecipeError(
-                    "align: the aligner attention needs an engine that shows its attention: --set engine.name=…"
+                    "align: the aligner attention needs a model that shows its attention: --set scorer.name=ctranslate2 --set scorer.model=FOLDER"
                 )
-            made = AttentionAligner(self._engine)
+            made = AttentionAligner(self._scorer)
         made.fingerprint()
         return made
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dsbuild.attention import Attending, Attention
 from dsbuild.errors import EngineError
-from dsbuild.project.aligner import Attending, Attention, Bitext
+from dsbuild.project.aligner import Bitext
 from dsbuild.project.alignment import Link, on_units
 from dsbuild.project.projector import Links
 
@@ -49,7 +50,8 @@ class AttentionAligner:
         ]
 
     def close(self) -> None:
-        """The engine belongs to who handed it in."""
+        """Free the model; it is opened again where it is asked again."""
+        self._engine.close()
 
 
 def _stretch(text: str, units: Sequence[tuple[int, int]]) -> tuple[str, int]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dsbuild.attention import Attention
 from dsbuild.errors import EngineError, MissingExtra, RecipeError, UnknownName
 from dsbuild.project import eflomal
 from dsbuild.project.align_projector import AlignProjector
-from dsbuild.project.aligner import Attention, Bitext
+from dsbuild.project.aligner import Bitext
 from dsbuild.project.eflomal import Eflomal
 from dsbuild.project.engine_attention import AttentionAligner
 from dsbuild.project.parallel_text import read_parallel
@@ -265,16 +266,19 @@ class Letters:
             )
         return found
 
+    def close(self) -> None:
+        pass
+
 
 def test_attention_links_words() -> None:
     found = AttentionAligner(Letters()).align([bitext("«abc def»", "(def) abc"), bitext("", "x")], "en", "xx")
     assert found == [{(0, 1): 1.0, (1, 0): 1.0}, {}]
     item = Labelled("1", "«abc def»", "en", (Span("s", "X", ((1, 4),)),))
-    projector = AlignProjector(rule="hull", aligner="attention", engine=Letters())
+    projector = AlignProjector(rule="hull", aligner="attention", scorer=Letters())
     pair = Parallel(item, "(def) abc", "xx")
     projector.fit([pair])
     ((said,),) = projector.project([pair])
     assert pair.target[slice(*said.pieces[0])] == "abc"
     assert projector.deterministic
-    with pytest.raises(RecipeError, match="attention needs an engine"):
+    with pytest.raises(RecipeError, match="attention needs a model"):
         AlignProjector(aligner="attention")

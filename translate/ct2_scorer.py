@@ -1,4 +1,4 @@
-"""Scores of given translations by CTranslate2 models (`score_batch`): a model folder, or the packaged mini model."""
+"""Scores of given translations by CTranslate2 models (`score_batch`): a model folder, or the packaged mini model; and their attention."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
+from dsbuild.attention import Attention
 from dsbuild.errors import EngineError
 from dsbuild.scoring import Scored
 from dsbuild.spans import Piece
@@ -17,6 +20,8 @@ from dsbuild.translate.tokenizers import PlainTokenizer
 
 # Padded tokens that are scored together. On a CPU large batches are up to twice as slow as small ones: they fall out of the caches.
 _BATCH_TOKENS = {"cpu": 128, "cuda": 8192}
+# Pairs whose attention is asked for together, of about equal length.
+_PAIRS = 16
 # What a text gets that the model cannot read: longer than its positions.
 IMPOSSIBLE = Scored((), (), (), (float("-inf"),))
 
@@ -32,25 +37,56 @@ class CTranslate2Scorer(CTranslate2Engine):
 
     def score(self, sources: Sequence[str], targets: Sequence[str], src: str, tgt: str) -> list[Scored]:
         """See `TranslationScorer`."""
-        tokenizer = self._tokenizer
-        if not isinstance(tokenizer, PieceTokenizer | PlainTokenizer) or self._folder.family == "indictrans2":
-            raise EngineError(f"{self._folder.path.name}: {self._folder.family} models translate, but cannot score")
-        tokenizer.check(src, tgt)
-        encoded = {text: tokenizer.encode(text, src, tgt) for text in dict.fromkeys(sources)}
+        asked = self._asked(sources, targets, src, tgt)
+        found = [IMPOSSIBLE] * len(targets)
+        for (number, (_, _, tokens)), log_probs in zip(
+            asked.items(), _log_probs(self._open(), list(asked.values())), strict=True
+        ):
+            found[number] = scored(tokens, log_probs, located(targets[number], tokens))
+        return found
+
+    def attend(self, sources: Sequence[str], targets: Sequence[str], src: str, tgt: str) -> list[Attention]:
+        """See `Attending`: the attention of the model's last layer, the mean of its heads, where each target piece is made.
+
+        The target is forced as a prefix, and one more token is decoded. A pair beyond the model's longest, or with an empty side, has no pieces.
+        """
+        tokenizer = self._readable()
+        found = [Attention((), (), np.zeros((0, 0))) for _ in targets]
+        asked = self._asked(sources, targets, src, tgt)
+        order = sorted(
+            (number for number, (_, _, tokens) in asked.items() if tokens), key=lambda one: (len(asked[one][2]), one)
+        )
+        for at in range(0, len(order), _PAIRS):
+            some = order[at : at + _PAIRS]
+            for number, rows in zip(some, _attention(self._open(), [asked[number] for number in some]), strict=True):
+                pieces = tokenizer.pieces(sources[number])
+                head = _head(asked[number][0], pieces)
+                if pieces and head is not None:
+                    where, weights = located(sources[number], pieces), rows[:, head : head + len(pieces)]
+                    found[number] = Attention(where, located(targets[number], asked[number][2]), weights)
+        return found
+
+    def _readable(self) -> PieceTokenizer | PlainTokenizer:
+        """The tokenizer, where its tokens are pieces of the text as it came."""
+        if isinstance(self._tokenizer, PieceTokenizer | PlainTokenizer) and self._folder.family != "indictrans2":
+            return self._tokenizer
+        raise EngineError(f"{self._folder.path.name}: {self._folder.family} models translate, but cannot score")
+
+    def _asked(
+        self, sources: Sequence[str], targets: Sequence[str], src: str, tgt: str
+    ) -> dict[int, tuple[list[str], list[str], list[str]]]:
+        """By number of the pair its source tokens, forced prefix and target tokens; without those that the model cannot read."""
+        tokenizer = self._readable()
+        self._tokenizer.check(src, tgt)
+        encoded = {text: self._tokenizer.encode(text, src, tgt) for text in dict.fromkeys(sources)}
         cut = {text: _target_tokens(tokenizer, text) for text in dict.fromkeys(targets)}
         limit, positions = self.capabilities.max_tokens, self._folder.positions("decoder")
-        asked: list[tuple[list[str], list[str], list[str]]] = []
-        places: list[int] = []
+        asked = {}
         for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
             one, tokens = encoded[source], cut[target]
             if (limit is None or one.n_tokens <= limit) and (positions is None or len(tokens) + 2 < positions):
-                asked.append((one.tokens, one.prefix, tokens))
-                places.append(number)
-        found = [IMPOSSIBLE] * len(targets)
-        for number, log_probs in zip(places, _log_probs(self._open(), asked), strict=True):
-            tokens = cut[targets[number]]
-            found[number] = scored(tokens, log_probs, located(targets[number], tokens))
-        return found
+                asked[number] = (one.tokens, one.prefix, tokens)
+        return asked
 
 
 class MiniScorer(MiniEngine):
@@ -145,6 +181,35 @@ def _log_probs(translator: Any, asked: Sequence[tuple[list[str], list[str], list
     except (RuntimeError, ValueError) as error:
         raise EngineError(f"CTranslate2 cannot score: {' '.join(str(error).split())}") from None
     return [tuple(result.log_probs[-len(tokens) - 1 :]) for (_, _, tokens), result in zip(asked, results, strict=True)]
+
+
+def _attention(translator: Any, asked: Sequence[tuple[list[str], list[str], list[str]]]) -> list[Any]:
+    """For each (source tokens, forced prefix, target tokens) an array [target tokens, source positions]."""
+    try:
+        results = translator.translate_batch(
+            [source for source, _, _ in asked],
+            [[*prefix, *tokens] for _, prefix, tokens in asked],
+            beam_size=1,
+            max_input_length=0,  # 1024 would cut without a word
+            max_decoding_length=max(len(prefix) + len(tokens) for _, prefix, tokens in asked) + 1,
+            return_attention=True,
+            return_end_token=True,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(f"CTranslate2 cannot show its attention: {' '.join(str(error).split())}") from None
+    found = []
+    for (_, prefix, tokens), result in zip(asked, results, strict=True):
+        # A prefix that the model begins with is no output of it and has no row.
+        first = len(prefix) if prefix and result.hypotheses[0][: len(prefix)] == prefix else 0
+        found.append(np.array(result.attention[0], float)[first : first + len(tokens)])
+    return found
+
+
+def _head(tokens: Sequence[str], pieces: Sequence[str]) -> int | None:
+    """How many tokens (codes, tags) stand before the pieces of a source; None where they are not there as they are."""
+    return next(
+        (at for at in range(len(tokens) - len(pieces) + 1) if list(tokens[at : at + len(pieces)]) == list(pieces)), None
+    )
 
 
 def scored(tokens: Sequence[str], log_probs: tuple[float, ...], where: Sequence[Piece]) -> Scored:

@@ -184,7 +184,7 @@ class PlainTokenizer:
     def encode(self, text: str, src: str, tgt: str) -> Encoded:
         """Tokens as they are."""
         self.check(src, tgt)
-        tokens = self._tokens(text)
+        tokens = self.pieces(text)
         unknown = tuple(token for token in tokens if token not in self.folder.source_vocabulary)
         return Encoded(tokens, [], len(tokens) + self.folder.adds_source_eos, unknown)
 
@@ -198,9 +198,10 @@ class PlainTokenizer:
     def count(self, text: str, src: str) -> int:
         """Number of tokens."""
         del src
-        return len(self._tokens(text)) + self.folder.adds_source_eos
+        return len(self.pieces(text)) + self.folder.adds_source_eos
 
-    def _tokens(self, text: str) -> list[str]:
+    def pieces(self, text: str) -> list[str]:
+        """Pieces or characters of a text."""
         if self.spm is not None:
             pieces: list[str] = self.spm.encode(text, out_type=str)
             return pieces
