@@ -112,9 +112,9 @@ class Blocks:
 
 
 def identity_of(inputs: Mapping[str, Any]) -> Identity:
-    """From the whole tables docs, near and, where there is one, everywhere."""
+    """From the whole tables docs, near, own and, where there is one, everywhere."""
     everywhere = one(_whole(inputs["everywhere"])["doc_id"]) if "everywhere" in inputs else None
-    return Identity(_whole(inputs["docs"]), _whole(inputs["near"]), everywhere)
+    return Identity(_whole(inputs["docs"]), _whole(inputs["near"]), _whole(inputs["own"]), everywhere)
 
 
 def rule_of(name: str, options: Mapping[str, Any], inputs: Mapping[str, Any]) -> Rule:
@@ -149,7 +149,7 @@ class ChooseNegatives:
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """`Blocks.inputs` and judged of a block; whole: queries, docs, near (everywhere, fit) -> out (`CHOSEN`), by query, then rank."""
+        """`Blocks.inputs` and judged of a block; whole: queries, docs, near, own (everywhere, fit) -> out (`CHOSEN`), by query, then rank."""
         rule = rule_of(self.rule, self.options, inputs)
         block = self.blocks.read(inputs, identity_of(inputs))
         candidates, anchors = block.candidates, block.anchors.anchor(how=self.anchor)

@@ -118,10 +118,10 @@ def _hide(
     base, judged = block.candidates, block.anchors
     sizes, pair_sizes = np.diff(base.starts)[query], np.diff(judged.starts)[query]
     rows, pairs = ranges(base.starts[query], sizes), ranges(judged.starts[query], pair_sizes)
-    names = base.query_ids.take(pa.array(query))
+    own_names = base.query_ids.take(pa.array(query))
     # Draws have names of their own, so that a rule which draws does so anew for each.
     names = pc.binary_join_element_wise(
-        names, pa.array(draw).cast(pa.large_string()), pa.scalar("\x1f", pa.large_string())
+        own_names, pa.array(draw).cast(pa.large_string()), pa.scalar("\x1f", pa.large_string())
     )
     candidates = replace(
         base, query_ids=names, starts=_borders(sizes), docs=base.docs[rows], ranks=base.ranks[:, rows], scores=base.scores[:, rows],
@@ -134,7 +134,7 @@ def _hide(
     label_pairs = labels_of(judged, base.query_ids)[label]
     labels = pairs == np.repeat(label_pairs, pair_sizes)
     known = labels | ~anchors.positive
-    reasons = identity.reasons(candidates, anchors, known, siblings=siblings)
+    reasons = identity.reasons(candidates, anchors, known, siblings=siblings, names=own_names)
     hidden = np.zeros(len(rows), np.bool_)
     secret = np.flatnonzero(~known)
     at = candidates.lookup(anchors.query_of[secret], anchors.doc_ids.take(pa.array(secret)))

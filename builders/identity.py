@@ -27,7 +27,9 @@ _KIND = "corpus"
 FIELDS = ("title", "text")
 
 # Why a candidate can be no negative, the first that holds; 0: it can.
-REASONS = ("", "positive", "judged", "same_text", "near_duplicate", "translation", "sibling", "not_everywhere", "judge")
+REASONS = (
+    "", "positive", "judged", "itself", "same_text", "near_duplicate", "translation", "sibling", "not_everywhere", "judge",
+)  # fmt: skip
 
 # A number for each document: equal numbers, equal text, article or original.
 DOCS = pa.schema(
@@ -131,10 +133,15 @@ def _near_of(relevant: Ints, left: Ints, right: Ints, value: npt.NDArray[np.floa
 
 @dataclass(frozen=True)
 class Identity:
-    """The documents of one corpus as `FindTwins` numbered them; everywhere: ids that every language has, None where that is not asked."""
+    """The documents of one corpus as `FindTwins` numbered them.
+
+    own: pairs of a query and a document that is the query itself (`own_documents.OWN`); everywhere: ids that every language has, None where that
+    is not asked.
+    """
 
     docs: pa.Table
     near: pa.Table
+    own: pa.Table
     everywhere: pa.Array | None = None
 
     @cached_property
@@ -146,11 +153,18 @@ class Identity:
         return one(self.docs["doc_id"])
 
     def reasons(
-        self, block: Candidates, anchors: Anchors, known: Mask | None = None, *, siblings: bool = True
+        self,
+        block: Candidates,
+        anchors: Anchors,
+        known: Mask | None = None,
+        *,
+        siblings: bool = True,
+        names: pa.Array | None = None,
     ) -> npt.NDArray[np.int8]:
         """For each candidate why it can be no negative, an index into `REASONS`.
 
         known: (pairs of `anchors`) which judgements may be known, all by default; siblings: whether other parts of a relevant article are refused.
+        names: the query_id of each query of the block, where the block calls them otherwise.
         Raises `SourceError` for a candidate that is no document of the corpus.
         """
         out = np.zeros(len(block), np.int8)
@@ -178,9 +192,23 @@ class Identity:
                     "near_duplicate"
                 )
             out[_among(block, keys[doc], query, keys[positive])] = REASONS.index(reason)
+        out[self._itself(block, block.query_ids if names is None else names, doc)] = REASONS.index("itself")
         out[rows[(rows >= 0) & ~relevant]] = REASONS.index("judged")
         out[rows[(rows >= 0) & relevant]] = REASONS.index("positive")
         return out
+
+    @cached_property
+    def _own(self) -> tuple[pa.Array, Ints]:
+        """The queries that are documents too, and each of their pairs as one number."""
+        queries = pc.unique(one(self.own["query_id"]))
+        at, doc = id_rows(self.own["query_id"], queries), id_rows(self.own["doc_id"], self._ids)
+        return queries, (at * (len(self._ids) + 1) + doc)[doc >= 0]
+
+    def _itself(self, block: Candidates, names: pa.Array, doc: Ints) -> Mask:
+        """Whether the document (rows of the corpus) of each candidate is its query."""
+        queries, pairs = self._own
+        at = id_rows(names, queries)[block.query_of]
+        return (at >= 0) & np.isin(at * (len(self._ids) + 1) + doc, pairs)
 
     def _neighbours(self, query: Ints, text: Ints) -> tuple[Ints, Ints]:
         """Each query with the texts that are nearly those of its positives."""

@@ -44,19 +44,19 @@ class CommonIds:
 class MapNegatives:
     """The negatives of a deciding language for the same queries in another one.
 
-    Ranks are those of the deciding language; scores are no other language's, so there are none. A pair that is judged in this language is
-    left out.
+    Ranks are those of the deciding language; scores are no other language's, so there are none. A pair that is judged in this language, and a
+    document that is the query itself in it, is left out.
     """
 
     lang: str
     negatives: int
 
     name: ClassVar[str] = "map_negatives"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """negatives (`CHOSEN`), queries, qrels (whole tables) -> out (`CHOSEN`)."""
+        """negatives (`CHOSEN`), queries, qrels, own (`OWN`; whole tables) -> out (`CHOSEN`)."""
         queries, positive = _ids(inputs["queries"]), []
         judged: set[tuple[str, str]] = set()
         for shard in inputs["qrels"]:
@@ -64,14 +64,20 @@ class MapNegatives:
             positive.append(shard.filter(pc.greater(shard["relevance"], 0))["query_id"].cast(pa.large_string()))
         asked = pc.unique(pa.chunked_array([chunk for part in positive for chunk in part.chunks], pa.large_string()))
         asked = queries.filter(pc.is_in(queries, asked))
-        shards, got, refused = [], np.zeros(len(asked), np.int64), 0
+        itself = {
+            pair
+            for table in inputs["own"]
+            for pair in zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
+        }
+        shards, got = [], np.zeros(len(asked), np.int64)
+        refused: Counter[str] = Counter()
         ranks: Counter[str] = Counter()
         for table in inputs["negatives"]:
             table = table.filter(pc.is_in(table["query_id"].cast(pa.large_string()), asked))
             pairs = zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
-            free = pa.array([pair not in judged for pair in pairs], pa.bool_())
-            refused += table.num_rows - (free.true_count if len(free) else 0)
-            table = table.filter(free)
+            why = ["judged" if pair in judged else "itself" if pair in itself else "" for pair in pairs]
+            refused.update(one for one in why if one)
+            table = table.filter(pa.array([not one for one in why], pa.bool_()))
             places = pc.index_in(table["query_id"].cast(pa.large_string()), asked).to_numpy()
             got += np.bincount(places, minlength=len(asked))
             ranks.update(str(rank) for rank in table["rank"].to_pylist())
@@ -89,7 +95,7 @@ class MapNegatives:
         facts = {
             "queries": len(asked), "without_positive": len(queries) - len(asked), "negatives": int(got.sum()),
             "filled": int((got >= self.negatives).sum()), "empty": int((got == 0).sum()), "candidates": 0,
-            "ranks": {"union": dict(sorted(ranks.items()))}, "refused": {"judged": refused} if refused else {},
+            "ranks": {"union": dict(sorted(ranks.items()))}, "refused": dict(sorted(refused.items())),
         }  # fmt: skip
         return Result({"out": shards}, verdicts, Counts(len(queries), len(queries)), facts)
 

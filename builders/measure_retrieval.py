@@ -33,12 +33,15 @@ MEASURES = pa.schema(
 
 @dataclass(frozen=True)
 class MeasureRetrieval:
-    """nDCG@k, MRR@k, recall@k and average precision of every query that has a relevant document; see `retrieval_metrics`."""
+    """nDCG@k, MRR@k, recall@k and average precision of every query that has a relevant document; see `retrieval_metrics`.
+
+    A document with the id of the query is passed over, as MTEB does for sets whose queries are documents, unless it is judged relevant.
+    """
 
     k: int
 
     name: ClassVar[str] = "measure_retrieval"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -78,8 +81,15 @@ def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: 
     at = np.minimum(np.searchsorted(keys, wanted), max(0, len(keys) - 1))
     gained = np.where(keys[at] == wanted, grades[at], 0.0) if len(keys) else np.zeros(len(wanted))
     depth = int(ranks.max(initial=1))
+    relevant = np.zeros(len(rows), np.bool_)
+    relevant[use] = gained > 0
+    own = (rows >= 0) & ~relevant & pc.equal(candidates["query_id"], candidates["doc_id"]).to_numpy()
+    passed = np.full(len(ids), depth, np.int64)
+    passed[rows[own]] = ranks[own]
+    use[own] = False
+    ranks -= (rows >= 0) & (ranks > passed[rows])
     found = np.zeros((len(ids), depth))
-    found[rows[use], ranks[use] - 1] = gained
+    found[rows[use], ranks[use] - 1] = gained[~own[(rows >= 0) & (hits >= 0)]]
     values = (
         retrieval_metrics.ndcg(found, ideal, k), retrieval_metrics.mrr(found, ideal, k), retrieval_metrics.recall(found, ideal, k),
         retrieval_metrics.average_precision(found, ideal, depth),

@@ -21,6 +21,7 @@ from dsbuild.builders.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.map_negatives import CommonIds, MapNegatives
 from dsbuild.builders.measured import evidence_for, evidence_nodes
 from dsbuild.builders.opened import Opened, OpenTable, as_spec, facts_of, name_of, open_tables
+from dsbuild.builders.own_documents import FindOwn
 from dsbuild.builders.parts import public, public_recipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.rerank import RERANK, Rerank, RerankSection, fingerprint
@@ -196,7 +197,9 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
             "negatives": Input(f"choose.{decide}", how="all"),
             "queries": whole(table_of(opened, lang, "queries").rows),
             "qrels": whole(table_of(opened, lang, "qrels").rows),
+            "own": Input(f"own.{lang}", how="all"),
         }
+        nodes.append(_own(opened, lang))
         nodes.append(Node(f"map.{lang}", MapNegatives(lang, recipe.negatives), inputs))
         # Judgements that a language shares with the source are that language's.
         if recipe.judge and recipe.judge.promote and table_of(opened, lang, "qrels").lang == lang:
@@ -280,7 +283,7 @@ def _mine(
         stage = Rerank(lang, names, recipe.rerank.depth, recipe.rerank.model_dump())
         texts = {"queries": whole(queries), "corpus": whole(corpus)}
         nodes.append(Node(f"rerank.{lang}", stage, {**scored, **texts}, fingerprint(recipe.rerank)))
-    nodes += twin_nodes(opened, lang, near, recipe.mine.article)
+    nodes += [*twin_nodes(opened, lang, near, recipe.mine.article), _own(opened, lang)]
     inputs = {}
     for name in blocks.inputs():
         part, _, retriever = name.partition(".")
@@ -292,6 +295,7 @@ def _mine(
         "queries": whole(queries),
         "docs": Input(f"twins.{lang}", "docs", "all"),
         "near": Input(f"twins.{lang}", "near", "all"),
+        "own": Input(f"own.{lang}", how="all"),
     }
     if everywhere:
         inputs["everywhere"] = everywhere
@@ -324,6 +328,13 @@ def _promote(opened: Opened, lang: str, judged: str) -> Node:
     """What the judge called relevant in a language joins the judgements of this or another one."""
     inputs = {name: whole(table_of(opened, lang, name).rows) for name in ("qrels", "queries")}
     return Node(f"promote.{lang}", AddJudgements(), {**inputs, "judged": Input(f"judge.{judged}", how="all")})
+
+
+def _own(opened: Opened, lang: str) -> Node:
+    """The documents that are a query of the language."""
+    return Node(
+        f"own.{lang}", FindOwn(), {name: whole(table_of(opened, lang, name).rows) for name in ("queries", "corpus")}
+    )
 
 
 def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[Node]:

@@ -13,6 +13,7 @@ import pytest
 from dsbuild import parquet
 from dsbuild.builders.candidates import Anchors, Candidates
 from dsbuild.builders.identity import FIELDS, REASONS, FindTwins, Identity
+from dsbuild.builders.own_documents import OWN
 from dsbuild.errors import SourceError
 from dsbuild.filters.link_texts import SignTexts
 from dsbuild.filters.near_duplicates import Near
@@ -63,7 +64,7 @@ def identity(
     found = FindTwins(NEAR, separator).run(
         {"rows": Shards(paths), "keys": Shards(keys), "qrels": Shards([folder / "qrels.parquet"])}, work
     )
-    return Identity(next(iter(found.outputs["docs"])).table, next(iter(found.outputs["near"])).table)
+    return Identity(next(iter(found.outputs["docs"])).table, next(iter(found.outputs["near"])).table, OWN.empty_table())
 
 
 def reasons(found: Identity, docs: list[str], judged: dict[str, int], known: Any = None, **more: Any) -> dict[str, str]:
