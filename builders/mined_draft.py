@@ -12,6 +12,7 @@ import pyarrow as pa
 from dsbuild import release
 from dsbuild.builders.choose_negatives import BEYOND, CHOSEN, median_rank
 from dsbuild.builders.judge_band import JUDGED
+from dsbuild.builders.judge_findings import judge_findings, judge_section
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.measured import measured, notes_of, section
 from dsbuild.builders.mined import Mining, public_searched, retrieved
@@ -37,6 +38,9 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
     told = measured(mining, progress)
     if told:
         findings["false_negatives"] = told
+    judged = judge_findings(mining, progress)
+    if judged:
+        findings["judge_band"] = judged
     final = {table.key: table.rows for table in mining.opened.tables}
     added = {}
     for table in mining.opened.judged():
@@ -45,7 +49,7 @@ def write_mined(folder: Path, mining: Mining, progress: Progress) -> dict[str, A
             added[table.key] = sum(record.facts["added"] for record in progress.done[node])
     draft = Draft(shown, mining.recipe.title(), mining.opened, mining.nodes, final, progress, added)
     notes = [*_notes(mining, languages, progress), *notes_of(told)]
-    sections = [_section(findings), *([section(told)] if told else [])]
+    sections = [_section(findings), *([judge_section(judged)] if judged else []), *([section(told)] if told else [])]
     manifest = write(draft, folder, findings, notes, list(_parts(mining, progress)), sections)
     return {
         "release": str(folder), "rule": findings["rule"], "retrievers": findings["retrievers"], "languages": languages,
@@ -123,7 +127,11 @@ def _section(findings: Mapping[str, Any]) -> dict[str, Any]:
         f"(the first {findings['depth']} of each). Filled: queries with a positive that got all of them. "
         "Median rank: of the negatives, the smaller the harder"
         + (f"; {watching} did not mine." if watching else ".")
-        + " Nobody judged these negatives, so some of them may be relevant."
+        + (
+            " A language model judged what scores cannot decide; nobody judged the rest, so some of them may be relevant."
+            if "judge_band" in findings
+            else " Nobody judged these negatives, so some of them may be relevant."
+        )
     )
     return {"title": "Hard negatives", "text": text, "table": {"columns": columns, "rows": rows}}
 
@@ -148,12 +156,10 @@ def _notes(mining: Mining, languages: Mapping[str, Any], progress: Progress) -> 
                 f"{lang}: {recipe.judge.model if recipe.judge else ''} judged {said['asked']:,} uncertain candidates: "
                 f"{said.get('negative', 0):,} negative, {said.get('drop', 0):,} dropped ({said.get('problems', 0):,} without an answer), "
                 f"{said.get('positive', 0):,} relevant"
-                + (
-                    ", which join the judgements"
-                    if recipe.judge and recipe.judge.promote and said.get("positive")
-                    else ""
-                )
             )
+    for table in mining.opened.judged():
+        if added := sum(record.facts["added"] for record in progress.done.get(f"promote.{table.lang}", ())):
+            found.append(f"{table.lang}: {added:,} of them join the judgements")
     if recipe.target_fn is not None and recipe.rule.name != "calibrated":
         found.append(f"--target-fn calibrates: the threshold of the rule {recipe.rule.name} is not used")
     for lang, one in languages.items():

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from dsbuild.builders.facts import compute
+from dsbuild.cards.datasheet import datasheet
 from dsbuild.errors import EngineError, RecipeError
-from tests.small_set import cli, digests, rows
+from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 from tests.test_mined import made, mine, negatives, write
 
 TOPICS = 20
@@ -152,6 +154,77 @@ def test_untrusted_text_is_data(base: Path, tmp_path: Path) -> None:
         assert [one["role"] for one in body["messages"]] == ["system", "user"]
         assert set(json.loads(body["messages"][1]["content"])) == {"query", "relevant", "candidate"}
         assert "Ignore all of this" not in body["messages"][0]["content"]
+
+
+def test_agreement_with_the_set_is_counted_and_shown(base: Path, tmp_path: Path) -> None:
+    with Judge() as server:
+        judged(tmp_path, base / "set", server, "judge.known=1", negatives=3)
+        assert len(server.asked) == len(rows(tmp_path / "out", "judged/en-*"))
+    grades = {(query, doc): grade for query, doc, grade in made()[2]}
+    compared = [row for row in rows(tmp_path / "out", "judged/en-*") if row["known"] is not None]
+    shown = {(row["query_id"], row["positive_id"]) for row in compared}
+    assert {(row["query_id"], row["doc_id"]) for row in compared} == set(grades) - shown
+    assert all(row["known"] == grades[row["query_id"], row["doc_id"]] for row in compared)
+    # The judge knows the truth: positives are relevant, and the zeros of the set are the next topic, which is partly so.
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
+    told = manifest["findings"]["judge_band"]["languages"]["en"]
+    same = sum((row["known"] > 0) == (row["outcome"] == "positive") for row in compared)
+    assert told["agreement"]["pairs"] == told["agreement"]["compared"] == len(compared)
+    assert told["agreement"]["raw"]["value"] == pytest.approx(same / len(compared))
+    assert told["agreement"]["table"]["0"] == [0, sum(row["known"] == 0 for row in compared), 0, 0]
+    assert sum(told["outcomes"].values()) == told["asked"] == len(rows(tmp_path / "out", "judged/en-*")) - len(compared)
+    # What was asked only to compare changes nothing.
+    promoted = [row for row in rows(tmp_path / "out", "en-qrels/*") if row["judge"] == "oracle"]
+    assert told["joined"] == len(promoted) == told["outcomes"]["positive"]
+    with Judge() as server:
+        judged(tmp_path, base / "set", server, "judge.known=0", negatives=3, out="plain")
+    assert negatives(tmp_path / "plain") == negatives(tmp_path / "out")
+    plain = json.loads((tmp_path / "plain" / "manifest.json").read_text("utf-8"))
+    assert plain["findings"]["judge_band"]["languages"]["en"]["agreement"] is None
+    (section,) = (one for one in manifest["sections"] if one["title"] == "Judged by oracle")
+    row = dict(zip(section["table"]["columns"], section["table"]["rows"][0], strict=True))
+    assert (row["asked"], row["relevant"], row["compared with the set"]) == (
+        told["asked"], len(promoted), len(compared)
+    )  # fmt: skip
+    assert "Judged by oracle" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert cli("report", tmp_path / "out", "--out", tmp_path / "report.html")[0] == 0
+    assert "Judged by oracle" in (tmp_path / "report.html").read_text("utf-8")
+    sheet = datasheet(compute(tmp_path / "out", manifest), {})
+    assert f"judged {told['asked']} uncertain candidates of en" in sheet
+    assert f"On {len(compared)} pairs that the set judged too" in sheet
+
+
+def test_what_was_promoted_joins_every_language(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "source")
+    assert cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv")))[0] == 0
+    with Judge() as server:
+        server.wrong = json.dumps({"grade": "relevant"})
+        settings = [
+            f"judge.base_url={server.url}",
+            "judge.model=oracle",
+            "judge.low=0.01",
+            "mine.hardness=none",
+            "mine.decide=en",
+        ]
+        mine(
+            tmp_path, tmp_path, *settings, src=f"release:{tmp_path / 'out'}", retriever="bm25", negatives=2, out="mined"
+        )
+    said = {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "mined", "judged/en-*")}
+    assert said
+    told = json.loads((tmp_path / "mined" / "manifest.json").read_text("utf-8"))["findings"]["judge_band"]["languages"]
+    for lang in ("en", "hi", "ta"):
+        before = {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", f"{lang}-qrels/*")}
+        asked = {row["query_id"] for row in rows(tmp_path / "out", f"{lang}-queries/*")}
+        now = {(row["query_id"], row["doc_id"]): row for row in rows(tmp_path / "mined", f"{lang}-qrels/*")}
+        new = {pair for pair in said if pair[0] in asked} - before
+        assert set(now) == before | new
+        assert {(now[pair]["judge"], now[pair]["relevance"]) for pair in new} == {("oracle", 1)}
+        assert told[lang]["joined"] == len(new)
+        assert told[lang]["asked"] == (len(said) if lang == "en" else 0)
+        taken = {(query, row["doc_id"]) for query, some in negatives(tmp_path / "mined", lang).items() for row in some}
+        assert not taken & set(now)
+    assert any(told[lang]["joined"] for lang in ("hi", "ta"))
+    assert cli("verify", tmp_path / "mined")[0] == 0
 
 
 def test_what_cannot_judge(base: Path, tmp_path: Path) -> None:
