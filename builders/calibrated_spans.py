@@ -15,6 +15,7 @@ from dsbuild.builders.judged_spans import OWN_IDS
 from dsbuild.builders.labelled_pairs import paired
 from dsbuild.builders.labelled_rows import TARGETS, as_row, links_of, packed
 from dsbuild.builders.labelled_set import open_section, source_file, source_files
+from dsbuild.builders.labelled_squad import questions_in_step
 from dsbuild.builders.projected import AUTO, ProjectRecipe, prepare, public_src
 from dsbuild.builders.read_links import ReadLinks
 from dsbuild.errors import RecipeError
@@ -88,7 +89,13 @@ def _pairs(recipe: ProjectRecipe, lang: str, src: str) -> tuple[list[Parallel], 
         by_name = {one.id: item for (one, _), item in zip(held, gold, strict=False)}
     links = _links(Path(recipe.alignments[lang]).expanduser(), held, limit is not None) if recipe.alignments else []
     pairs = [
-        Parallel(Labelled(one.id, one.text, src, one.spans), two.text, lang, links=links[place] if links else None)
+        Parallel(
+            Labelled(one.id, one.text, src, one.spans),
+            two.text,
+            lang,
+            links=links[place] if links else None,
+            more=questions_in_step(one.extra, two.extra),
+        )
         for place, (one, two) in enumerate(held)
     ]
     return pairs, [by_name[one.id] for one, _ in held]

@@ -9,6 +9,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.builders.labelled_squad import questions_in_step
 from dsbuild.project.projector import Links, Parallel
 from dsbuild.spans import Labelled, Piece, from_row, to_row
 from dsbuild.stage import Shards
@@ -32,6 +33,8 @@ LINKS = pa.schema(
 )
 # The key of `extra` under which a reader leaves the tokens of its file.
 TOKENS = "tokens"
+# What is looked at of a target: `extra` is there where the translation came from a file.
+_SHOWN = ("id", "text", "extra")
 
 
 def packed(items: Iterable[tuple[str, Labelled]]) -> Iterator[pa.Table]:
@@ -125,7 +128,7 @@ class Pairs(Sequence[Parallel]):
         linked = links[number].to_pylist() if links is not None else []
         held = rows[number].to_pylist()
         told = (
-            targets[number].select(["id", "text"]).to_pylist()
+            targets[number].select([name for name in _SHOWN if name in targets[number].column_names]).to_pylist()
             if targets is not None
             else [{"id": row["id"], "text": ""} for row in held]
         )
@@ -133,7 +136,9 @@ class Pairs(Sequence[Parallel]):
         for place, (row, target) in enumerate(zip(held, told, strict=True)):
             assert row["id"] == target["id"]
             found = links_of(linked[place]) if linked else None
-            made.append(Parallel(as_item(row), target["text"], self._lang, maps.get(row["id"], ()), found))
+            item = as_item(row)
+            more = questions_in_step(item.extra, json.loads(target.get("extra") or "{}"))
+            made.append(Parallel(item, target["text"], self._lang, maps.get(row["id"], ()), found, more))
         return made
 
 

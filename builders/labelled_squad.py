@@ -196,5 +196,15 @@ class Squad(LabelledFile):
         return {"context": item.text, "qas": qas, **item.extra.get("paragraph_row", {})}
 
 
+def questions_in_step(source: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Questions with their translations, from the `extra` of a text read with labels and of one read as a target; none where one has none."""
+    words = target.get("questions", {})
+    return tuple(
+        (one["question"], words[one["id"]])
+        for one in source.get("qas", ())
+        if isinstance(one.get("question"), str) and isinstance(words.get(one["id"]), str)
+    )
+
+
 def _same_after_nfc(context: str, text: str) -> bool:
     return normalize("NFC", context).startswith(normalize("NFC", text))

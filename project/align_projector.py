@@ -106,7 +106,7 @@ class AlignProjector:
             made = self._made("eflomal")
         options: Mapping[str, Any] = made.fingerprint() if made else self._statistical
         return {
-            "name": self.name, "version": 1, "rule": self._rule, "aligner": self._wanted, "n_parallel": len(self._more),
+            "name": self.name, "version": 2, "rule": self._rule, "aligner": self._wanted, "n_parallel": len(self._more),
             **{f"aligner.{key}": value for key, value in options.items()},
         }  # fmt: skip
 
@@ -203,7 +203,11 @@ class AlignProjector:
                 Bitext(pairs[number].source.text, cuts[number].src[a:b], pairs[number].target, cuts[number].tgt[c:d])
                 for number, ((a, b), (c, d)) in asked
             ]
-            more = [Bitext(one, word_spans(one, src), two, word_spans(two, tgt)) for one, two in self._more]
+            further = [
+                *self._more,
+                *(two for pair in pairs if (pair.source.lang, pair.tgt_lang) == (src, tgt) for two in pair.more),
+            ]
+            more = [Bitext(one, word_spans(one, src), two, word_spans(two, tgt)) for one, two in further]
             answers = self._aligner.align(bitexts, src, tgt, more)
             for (number, ((a, _), (c, _))), links in zip(asked, answers, strict=True):
                 found[number].update({(a + i, c + j): score for (i, j), score in links.items()})

@@ -91,7 +91,7 @@ class CascadeProjector:
         )
         return {
             "name": self.name, "aligner": self._aligner, "target_precision": self._target, "calibration": "; ".join(golds),
-            "n_parallel": len(self._more), "version": 3,
+            "n_parallel": len(self._more), "version": 4,
         }  # fmt: skip
 
     def facts(self) -> Mapping[str, Any]:
@@ -171,7 +171,10 @@ class CascadeProjector:
         for pair in pairs:
             src, tgt, parts = cut(pair, ratio)
             units.append(Unit(pair, src, tgt, keys(pair.source.text, src), keys(pair.target, tgt), parts, {}, lexical))
-        more = [(keys(source, word_spans(source)), keys(target, word_spans(target))) for source, target in self._more]
+        more = [
+            (keys(source, word_spans(source)), keys(target, word_spans(target)))
+            for source, target in self._further(pairs)
+        ]
         lexical.fit(
             [(unit.src_keys[a:b], unit.tgt_keys[c:d]) for unit in units for (a, b), (c, d) in unit.parts] + more
         )
@@ -185,6 +188,10 @@ class CascadeProjector:
             self._align(units)
         return units
 
+    def _further(self, pairs: Sequence[Parallel]) -> list[tuple[str, str]]:
+        """Texts that are learned from and hold no spans: those of the file, and of the rows."""
+        return [*self._more, *(two for pair in pairs for two in pair.more)]
+
     def _align(self, units: Sequence[Unit]) -> None:
         from dsbuild.project.eflomal import Eflomal
 
@@ -193,7 +200,8 @@ class CascadeProjector:
             Bitext(unit.pair.source.text, unit.src[a:b], unit.pair.target, unit.tgt[c:d])
             for unit, (a, b), (c, d) in places
         ]
-        more = [Bitext(source, word_spans(source), target, word_spans(target)) for source, target in self._more]
+        further = self._further([unit.pair for unit in units])
+        more = [Bitext(source, word_spans(source), target, word_spans(target)) for source, target in further]
         first = units[0].pair
         made = Eflomal(symmetry="union")
         held: list[dict[Link, float]] = [{} for _ in units]

@@ -26,7 +26,8 @@ class Parallel:
     """A labelled source text and its translation.
 
     segments: (src_start, src_end, tgt_start, tgt_end) of parts that translate each other, where they are known: a span is then looked for
-    in the parts that it lies in; links: word links that came with the pair, where there are any.
+    in the parts that it lies in; links: word links that came with the pair, where there are any; more: other texts of the row with their
+    translations, which hold no spans and from which an aligner may learn.
     """
 
     source: Labelled
@@ -34,6 +35,7 @@ class Parallel:
     tgt_lang: str
     segments: tuple[tuple[int, int, int, int], ...] = ()
     links: Links | None = None
+    more: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

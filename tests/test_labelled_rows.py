@@ -86,3 +86,15 @@ def test_pairs_with_segments_and_links(tmp_path: Path) -> None:
 def test_words_are_the_tokens_of_the_file_else_those_of_the_text() -> None:
     assert places_of("don't go", "en", {"tokens": ["do", "n't", "go"]}) == [(0, 2), (2, 5), (6, 8)]
     assert places_of("to go", "en", {}) == [(0, 2), (3, 5)]
+
+
+def test_questions_of_a_row_come_with_their_translations(tmp_path: Path) -> None:
+    asked = [{"id": "q1", "question": "who?"}, {"id": "q2", "question": "where?"}, {"id": "q3"}]
+    rows = [("", Labelled("r", "a text", "en", (), (), {"qas": asked})), ("", Labelled("s", "another", "en"))]
+    there = [
+        ("", Labelled("r", "ein Text", "de", (), (), {"questions": {"q2": "wo?", "q3": "wann?"}})),
+        ("", Labelled("s", "noch einer", "de")),
+    ]
+    targets = [shard.select(["id", "text", "extra"]) for shard in packed(there)]
+    pairs = Pairs("de", stored(tmp_path, "rows", list(packed(rows))), stored(tmp_path, "targets", targets))
+    assert [pair.more for pair in pairs] == [(("where?", "wo?"),), ()]

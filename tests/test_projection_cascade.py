@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,17 @@ def test_odd_texts_get_an_answer_and_no_error(source, pieces, target, outcome):
     assert said.outcome in ("kept", "low_confidence") or said.reason in REASONS
     for start, end in said.pieces:
         assert 0 <= start < end <= len(target)
+
+
+def test_other_texts_of_the_rows_are_learned_from_as_those_of_a_file_are(tmp_path):
+    pairs, _ = sets(8)
+    others, _ = sets(50, seed=2)
+    further = tuple((one.source.text, one.target) for one in others)
+    (tmp_path / "more.tsv").write_text("".join(f"{one}\t{two}\n" for one, two in further), "utf-8")
+    alone = list(projector().project(pairs))
+    told = list(projector().project([replace(pairs[0], more=further), *pairs[1:]]))
+    assert told != alone
+    assert told == list(projector(parallel=str(tmp_path / "more.tsv")).project(pairs))
 
 
 def test_the_weighted_rule_votes_for_a_place_with_what_it_left_out():
