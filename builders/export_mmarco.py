@@ -35,7 +35,7 @@ class Mmarco:
             own = "" if len(task.scopes) == 1 else f"{name}."
             splits = task.views.splits(scope, "qrels")
             negatives = (
-                all("negatives" in task.views.release.tables(lang) for lang in scope.passages)
+                all("negatives" in task.views.release.tables(lang) for lang in task.views.judged(scope))
                 and len(scope.queries) == 1
             )
             if not negatives:

@@ -60,8 +60,9 @@ class Pairs:
 
     def _positives(self, scope: Scope, split: str) -> None:
         for turn, lang in enumerate(scope.passages):
-            if split in self.release.table(lang, "qrels").splits:
-                rows = ordered_rows(self.release, lang, "qrels", split, "query_id, doc_id, relevance")
+            said = self.release.judged_in(scope.queries[0], lang)
+            if split in self.release.table(said, "qrels").splits:
+                rows = ordered_rows(self.release, said, "qrels", split, "query_id, doc_id, relevance")
                 self.base.execute(
                     f"INSERT INTO pairs SELECT asked.place, {turn}, {_POSITIVE}, rows.place, doc_id, {quoted(lang)}, relevance, NULL "
                     f"FROM ({rows}) AS rows JOIN asked USING (query_id) WHERE relevance >= {self.selection.positive}"
@@ -69,8 +70,9 @@ class Pairs:
 
     def _negatives(self, scope: Scope) -> None:
         for turn, lang in enumerate(scope.passages):
-            if "negatives" in self.release.tables(lang):
-                rows = ordered_rows(self.release, lang, "negatives", None, "query_id, doc_id")
+            said = self.release.judged_in(scope.queries[0], lang)
+            if "negatives" in self.release.tables(said):
+                rows = ordered_rows(self.release, said, "negatives", None, "query_id, doc_id")
                 self.base.execute(
                     f"INSERT INTO pairs SELECT asked.place, {turn}, {_NEGATIVE}, rows.place, doc_id, {quoted(lang)}, NULL, NULL "
                     f"FROM ({rows}) AS rows JOIN asked USING (query_id)"
@@ -113,16 +115,17 @@ class Pairs:
 
     def _scored(self, scope: Scope, retriever: str) -> None:
         for lang in scope.passages:
-            rows = rows_of(self.release, lang, "candidates", None, "query_id, doc_id, retriever, score")
+            said = self.release.judged_in(scope.queries[0], lang)
+            rows = rows_of(self.release, said, "candidates", None, "query_id, doc_id, retriever, score")
             self.base.execute(
                 f"UPDATE pairs SET score = rows.score FROM ({rows}) AS rows, asked WHERE pairs.place = asked.place "
                 f"AND rows.query_id = asked.query_id AND rows.doc_id = pairs.doc_id AND pairs.lang = {quoted(lang)} "
                 f"AND rows.retriever = {quoted(retriever)}"
             )
-            negatives = self.release.table(lang, "negatives") if "negatives" in self.release.tables(lang) else None
+            negatives = self.release.table(said, "negatives") if "negatives" in self.release.tables(said) else None
             if negatives is not None and "retriever" in negatives.columns:
-                rows = rows_of(self.release, lang, "negatives", None, "query_id, retriever, anchor_score")
-                judged = rows_of(self.release, lang, "qrels", None, "query_id, doc_id, relevance")
+                rows = rows_of(self.release, said, "negatives", None, "query_id, retriever, anchor_score")
+                judged = rows_of(self.release, said, "qrels", None, "query_id, doc_id, relevance")
                 # The anchor was taken over all positives of the query, whatever is exported.
                 single = f"SELECT query_id FROM ({judged}) WHERE relevance > 0 GROUP BY query_id HAVING count(DISTINCT doc_id) = 1"
                 anchors = (

@@ -40,6 +40,8 @@ class Views:
     def scopes(self) -> list[Scope]:
         """The scopes that the selection asks for."""
         chosen = self.selection
+        if not chosen.langs and not chosen.query_langs and not (chosen.pooled or chosen.mix) and (found := self._all()):
+            return found
         langs = self._known(chosen.langs, "--langs") or tuple(
             lang for lang in self.release.languages if not self._missing(lang, RETRIEVAL_TABLES)
         )
@@ -48,11 +50,22 @@ class Views:
                 f"{self.release.folder}: no language has a corpus, queries and judgements; nothing to export"
             )
         queries = self._known(chosen.query_langs, "--query-langs")
-        for lang, needed in [(lang, ("corpus", "qrels")) for lang in langs] + [
-            (lang, ("queries",)) for lang in queries or langs
-        ]:
-            if missing := self._missing(lang, needed):
-                raise ReleaseError(f"{self.release.folder}: {lang} has no {missing[0]}; leave it out with --langs")
+        judged = [self.release.judged_in(asked, lang) for asked in queries for lang in langs] or langs
+        needed = [
+            *((lang, "corpus") for lang in langs),
+            *((lang, "qrels") for lang in judged),
+            *((lang, "queries") for lang in queries or langs),
+        ]
+        for lang, table in needed:
+            if table not in self.release.tables(lang):
+                source = self.release.manifest["source"]["lang"]
+                over = table == "corpus" and self.release.judged_in(lang, source) == lang
+                way = (
+                    f"its queries are of passages in {source}: --query-langs {lang} --langs {source}"
+                    if over
+                    else "leave it out with --langs"
+                )
+                raise ReleaseError(f"{self.release.folder}: {lang} has no {table}; {way}")
         if chosen.pooled or chosen.mix:
             if not queries or len(langs) < 2:
                 what = "--pooled" if chosen.pooled else f"--mix {chosen.mix}"
@@ -68,9 +81,30 @@ class Views:
             for lang in langs
         ]
 
+    def _all(self) -> list[Scope]:
+        """Each language by itself, and queries without a corpus of their language over the source's."""
+        found: list[Scope] = []
+        source = self.release.manifest["source"]["lang"]
+        for lang in self.release.languages:
+            if not self._missing(lang, RETRIEVAL_TABLES):
+                found.append(Scope(lang, (lang,), (lang,)))
+            elif (
+                self.release.judged_in(lang, source) == lang
+                and not self._missing(lang, ("queries",))
+                and not self._missing(source, ("corpus",))
+            ):
+                found.append(Scope(f"{lang}-{source}", (lang,), (source,)))
+        return found
+
+    def judged(self, scope: Scope) -> tuple[str, ...]:
+        """The languages whose judgements, negatives and candidates a scope has, once each."""
+        return tuple(
+            dict.fromkeys(self.release.judged_in(asked, lang) for asked in scope.queries for lang in scope.passages)
+        )
+
     def splits(self, scope: Scope, table: str) -> list[str]:
         """The chosen splits of a scope's queries or qrels, sorted."""
-        langs = scope.queries if table == "queries" else scope.passages
+        langs = scope.queries if table == "queries" else self.judged(scope)
         found = sorted({split for lang in langs for split in self.release.table(lang, table).splits})
         for split in self.selection.splits:
             if split not in found:
@@ -88,7 +122,7 @@ class Views:
         """Id and text of every query of the splits, or of those that a judgement of the splits names."""
         for lang in scope.queries:
             table = self.release.table(lang, "queries")
-            judged = [rows_of(self.release, other, "qrels", split, "query_id") for other in scope.passages for split in splits
+            judged = [rows_of(self.release, other, "qrels", split, "query_id") for other in self.judged(scope) for split in splits
                       if split in self.release.table(other, "qrels").splits]  # fmt: skip
             own = [
                 rows_of(self.release, lang, "queries", split, "query_id") for split in splits if split in table.splits
@@ -106,9 +140,10 @@ class Views:
         for asked in scope.queries:
             known = rows_of(self.release, asked, "queries", None, "query_id")
             for lang in scope.passages:
-                if split not in self.release.table(lang, "qrels").splits:
+                said = self.release.judged_in(asked, lang)
+                if split not in self.release.table(said, "qrels").splits:
                     continue
-                rows = ordered_rows(self.release, lang, "qrels", split, "query_id, doc_id, relevance")
+                rows = ordered_rows(self.release, said, "qrels", split, "query_id, doc_id, relevance")
                 docs = rows_of(self.release, lang, "corpus", None, "doc_id")
                 query = f"SELECT query_id, doc_id, relevance FROM ({rows}) SEMI JOIN ({known}) USING (query_id) SEMI JOIN ({docs}) USING (doc_id)"
                 for query_id, doc_id, relevance in self.stream(f"{query} ORDER BY place"):
@@ -117,9 +152,10 @@ class Views:
     def run(self, scope: Scope, retriever: str) -> Iterator[tuple[str, str, int, float]]:
         """The candidates of a retriever: query, passage, rank and score, by query and rank."""
         for lang in scope.passages:
-            rows = rows_of(self.release, lang, "candidates", None, "query_id, doc_id, retriever, rank, score")
             docs = rows_of(self.release, lang, "corpus", None, "doc_id")
             for asked in scope.queries:
+                said = self.release.judged_in(asked, lang)
+                rows = rows_of(self.release, said, "candidates", None, "query_id, doc_id, retriever, rank, score")
                 asks = ordered_rows(self.release, asked, "queries", None, "query_id")
                 found = self.stream(
                     f"SELECT query_id, doc_id, rank, score FROM ({rows}) JOIN ({asks}) USING (query_id) SEMI JOIN ({docs}) USING (doc_id) "
@@ -131,7 +167,7 @@ class Views:
     def retrievers(self, scope: Scope) -> list[str]:
         """The retrievers whose candidates every language of the scope has, sorted."""
         sets = []
-        for lang in scope.passages:
+        for lang in self.judged(scope):
             if "candidates" not in self.release.tables(lang):
                 return []
             rows = rows_of(self.release, lang, "candidates", None, "retriever")
@@ -154,8 +190,8 @@ class Views:
         return name
 
     def need_negatives(self, scopes: Sequence[Scope]) -> None:
-        """`ReleaseError` if a language of passages has no mined negatives."""
-        for lang in dict.fromkeys(lang for scope in scopes for lang in scope.passages):
+        """`ReleaseError` if a language of judgements has no mined negatives."""
+        for lang in dict.fromkeys(lang for scope in scopes for lang in self.judged(scope)):
             if "negatives" not in self.release.tables(lang):
                 raise ReleaseError(
                     f"{self.release.folder}: {lang} has no negatives; mine them first (dsbuild mine --src {self.release.folder} …), "

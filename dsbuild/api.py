@@ -93,6 +93,16 @@ class Release:
         """The judgements of a language: query_id, doc_id, relevance, judge."""
         return self.table(lang, "qrels", split)
 
+    def judged_in(self, queries: str, passages: str) -> str:
+        """Whose judgements, negatives and candidates join queries of one language and passages of another.
+
+        Those of the passages, because a translated set has the same ids in every language; the queries' own where their language has judgements
+        but no corpus: a generated set, whose queries are of the source's passages.
+        """
+        own = self.tables(queries)
+        alone = "qrels" in own and "corpus" not in own and passages == self.manifest["source"]["lang"]
+        return queries if alone else passages
+
     def dropped(self, lang: str, table: str) -> Table | None:
         """The rows of a table that the release does not keep, with their scores and their fate; None where all were kept."""
         known = self.manifest["accounting"]
