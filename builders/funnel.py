@@ -30,7 +30,7 @@ from dsbuild.filters.decide_funnel import DecideFunnel, Finish
 from dsbuild.filters.exact_duplicates import FindExact
 from dsbuild.filters.funnel_rules import step
 from dsbuild.filters.generated_texts import OfText, texts_of
-from dsbuild.filters.identify import IdentifyRows
+from dsbuild.filters.identify import UNKNOWN, IdentifyRows
 from dsbuild.filters.leaked_words import LeakedWords
 from dsbuild.filters.lengths import Lengths
 from dsbuild.filters.near_duplicates import FindNear
@@ -196,9 +196,12 @@ class _Laying:
         spec, options = plan.retriever, plan.option("round_trip", "options", {})
         names = set(names_in(spec))
         if self.lang != self.passages_lang:
-            why = f"queries in {self.lang}, passages in {self.passages_lang}"
+            if self.passages_lang == UNKNOWN:
+                why = "nobody said what language the passages are in (--lang CODE)"
+            else:
+                why = f"queries in {self.lang}, passages in {self.passages_lang}"
             if self.runs("bm25"):
-                self.not_run("bm25", f"{why}: they share no words to be found by")
+                self.not_run("bm25", f"{why}: words of another language would not be found")
             # Fusion finds across languages if any of its parts does.
             if self.runs("round_trip") and not names & set(_CROSSING):
                 self.not_run(

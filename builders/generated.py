@@ -32,6 +32,7 @@ from dsbuild.builders.source import SourceFacts
 from dsbuild.engine import Terms
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.filters.generated_texts import texts_of
+from dsbuild.filters.identify import UNKNOWN
 from dsbuild.graph import Input, Node
 from dsbuild.llm import LANGUAGE_MODELS
 from dsbuild.run import Reporter
@@ -85,6 +86,10 @@ def prepare(recipe: GenerateRecipe, store: Path) -> Generating:
         picked = Node(f"pick.{lang}", _pick(recipe, passages_lang), {"rows": passages} if passages else {})
         nodes.append(picked)
         if recipe.salient:
+            if passages_lang == UNKNOWN != lang:
+                raise RecipeError(
+                    f"generator salient: it takes words of the passages, whose language is not known; say it: --lang {lang}"
+                )
             if lang != passages_lang:
                 raise RecipeError(
                     f"generator salient: it takes words of the passage ({passages_lang}), so it has no queries in {lang}; name a model: --engine"

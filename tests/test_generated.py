@@ -316,3 +316,26 @@ def test_a_release_of_nothing_is_not_written_and_one_whose_rows_are_all_lost_is(
     assert found["languages"]["en"]["kept"] == 0
     assert "the funnel lost every one of 5 rows, 5 at the step language" in err
     assert cli("verify", str(tmp_path / "lost"))[0] == 0
+
+
+def test_passages_whose_language_nobody_said(tmp_path: Path) -> None:
+    source = write(tmp_path / "set", 4)
+    place = ("--src", f"beir:{source}", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "s"))
+    with ScriptedChat(good) as chat:
+        code, _, err = cli(
+            "generate",
+            "queries",
+            *place,
+            "--langs",
+            "en",
+            "--engine",
+            "openai",
+            "--base-url",
+            chat.url,
+            "--model",
+            "small",
+        )
+    assert code == 0, err
+    assert err.count("nobody said what language the passages are in (--lang CODE)") == 2
+    code, _, err = cli("generate", "queries", *place, "--langs", "en")
+    assert (code, "whose language is not known; say it: --lang en" in err) == (2, True)
