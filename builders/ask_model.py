@@ -112,12 +112,7 @@ class AskModel:
             pairs = tuple(tuple(row.values()) for shard in inputs["examples"] for row in shard.to_pylist())
             others = {name: given for name, given in inputs.items() if name != "examples"}
             return replace(self, options={**self.options, "pairs": pairs}).run(others, work)
-        before = spent_before(inputs)
-        budget = self.bounds.budget(before)
-        result = Result({}, counts=Counts())
-        outputs = {"out": self._ask(inputs["rows"], work, budget, result), "spent": spent_shard(budget, before, result)}
-        result.outputs = outputs
-        return result
+        return asked_within(self.bounds, inputs, lambda budget, result: self._ask(inputs["rows"], work, budget, result))
 
     def _ask(self, rows: Any, work: Workspace, budget: Budget, result: Result) -> Iterator[Shard]:
         signature = self.model.signature()
@@ -256,12 +251,21 @@ class Tally:
         self._key, self._ended = None, []
 
 
-def spent_before(inputs: Mapping[str, Any]) -> Spent:
+def asked_within(bounds: Bounds, inputs: Mapping[str, Any], ask: Callable[[Budget, Result], Iterator[Shard]]) -> Result:
+    """The result of a stage that asks: `out`, which `ask` makes within the budget that is left, then `spent`."""
+    before = _spent_before(inputs)
+    budget = bounds.budget(before)
+    result = Result({}, counts=Counts())
+    result.outputs = {"out": ask(budget, result), "spent": _spent_shard(budget, before, result)}
+    return result
+
+
+def _spent_before(inputs: Mapping[str, Any]) -> Spent:
     """What nodes before used, from the input `spent` if there is one."""
     return Spent(*pa.concat_tables(list(inputs["spent"])).to_pylist()[-1].values()) if "spent" in inputs else Spent()
 
 
-def spent_shard(budget: Budget, before: Spent, result: Result) -> Iterator[Shard]:
+def _spent_shard(budget: Budget, before: Spent, result: Result) -> Iterator[Shard]:
     """What was used up to here (`SPENT`, one row); must be taken when all rows are written."""
     spent = budget.spent
     used = {name: getattr(spent, name) for name in SPENT.names}

@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 
 import dsbuild
 from dsbuild import languages, parquet, release, run
-from dsbuild.builders.parts import Rows, parts_of, public_recipe, release_schema, stage_facts, verdict_part
+from dsbuild.builders.parts import (
+    Rows,
+    parts_of,
+    public_recipe,
+    release_schema,
+    source_notes,
+    stage_facts,
+    verdict_part,
+)
 from dsbuild.builders.translated import ID_COLUMNS, Prepared
 from dsbuild.cards.card import render_card
 from dsbuild.graph import Input, Progress
@@ -124,10 +132,7 @@ def _facts(prepared: Prepared, progress: Progress) -> dict[str, Any]:
 
 def notes(progress: Progress) -> list[str]:
     """What a user should know of the source and of what `--limit` left out."""
-    found: list[str] = []
-    for node, name in (("read", "notes"), ("sound", "warnings")):
-        found += [said for record in progress.done.get(node, ()) for said in record.facts[name]]
-    return found + [
+    return source_notes(progress) + [
         f"--limit leaves out {number:,} rows of {table}"
         for record in progress.done.get("limit", ())
         for table, number in record.facts["left_out"].items()

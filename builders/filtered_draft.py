@@ -23,6 +23,7 @@ from dsbuild.builders.parts import (
     parts_of,
     public_recipe,
     release_schema,
+    source_notes,
     stage_facts,
     verdict_part,
 )
@@ -262,9 +263,7 @@ def _calibration(prepared: PreparedFilter) -> dict[str, Any]:
 
 def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:
     """What a user should know of how the source was read and of what duplicates were looked for."""
-    found = list(prepared.remarks)
-    for node, name in (("read", "notes"), ("sound", "warnings")):
-        found += [said for record in progress.done.get(node, ()) for said in record.facts.get(name, ())]
+    found = [*prepared.remarks, *source_notes(progress)]
     for stream in prepared.streams:
         for record in progress.done.get(f"neardup.{stream.table}", ()):
             facts = record.facts

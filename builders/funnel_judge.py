@@ -26,7 +26,6 @@ from dsbuild.prompts import Prompt
 from dsbuild.shares import wilson
 from dsbuild.stage import Counts, Result, Shard, Workspace
 
-N = 100
 _PROMPT = "judge_query"
 _MAX_TOKENS = 256
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,10 +51,7 @@ class TextsAsCorpus:
             own = rows[one.name] if one.name in rows.column_names else said[one.name]
             column = pa.chunked_array([pa.repeat(own, n)]) if isinstance(own, str) else own.cast(pa.string())
             columns.append(pc.fill_null(column, ""))
-        table = pa.table(columns, schema=CORPUS)
-        for name in rows.column_names:
-            if name not in (*CORPUS.names, "split"):
-                table = table.append_column(rows.schema.field(name), rows[name])
+        table = _beside(pa.table(columns, schema=CORPUS), rows, ("split",))
         return Result({"out": [Shard(table)]}, counts=Counts(n, n))
 
 
@@ -79,10 +76,7 @@ class QueryRows:
         table = pa.table(
             [columns[one.name] if one.name in own else pa.repeat(said[one.name], n) for one in QUERIES], schema=QUERIES
         )
-        for name in rows.column_names:
-            if name not in (*QUERIES.names, "id"):
-                table = table.append_column(rows.schema.field(name), rows[name])
-        return Result({"out": [Shard(table)]}, counts=Counts(n, n))
+        return Result({"out": [Shard(_beside(table, rows, ("id",)))]}, counts=Counts(n, n))
 
 
 @dataclass(frozen=True)
@@ -150,9 +144,8 @@ class TripletTables:
         """rows (with positive, negative) -> corpus, negatives: of kept rows."""
         del work
         rows: pa.Table = inputs["rows"]
-        kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
         documents, negatives = [], []
-        for row in kept.select(["id", "lang", "positive", "negative", "parent_id"]).to_pylist():
+        for row in _kept(rows).select(["id", "lang", "positive", "negative", "parent_id"]).to_pylist():
             for ending, text in (("p", row["positive"]), ("n", row["negative"])):
                 documents.append(
                     {"doc_id": f"{row['id']}-{ending}", "title": "", "text": text, "lang": row["lang"], "source": self.source, "group_id": row["id"]}
@@ -179,10 +172,9 @@ class JudgeTriplets:
         """queries (of `QueryRows`) -> out (`QRELS`)."""
         del work
         rows: pa.Table = inputs["queries"]
-        kept = rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows
         records = [
             {"query_id": row["query_id"], "doc_id": f"{row['query_id']}-p", "relevance": 1, "judge": judge_of(row["generator"]), "split": SPLIT}
-            for row in kept.select(["query_id", "generator"]).to_pylist()
+            for row in _kept(rows).select(["query_id", "generator"]).to_pylist()
         ]  # fmt: skip
         n = len(records)
         return Result({"out": [Shard(pa.Table.from_pylist(records, schema=QRELS))]}, counts=Counts(n, n))
@@ -214,10 +206,19 @@ class PairRows:
             rows[own[one.name]] if own[one.name] in rows.column_names else pa.nulls(n, one.type) for one in PAIRS
         ]
         table = pa.table(columns, schema=PAIRS)
-        for name in rows.column_names:
-            if name not in (*PAIRS.names, *own.values()):
-                values = rows[name]
-                if name == "contamination_field":
-                    values = pc.if_else(pc.equal(values, "text"), released("text", "pairs"), values)
-                table = table.append_column(rows.schema.field(name), values)
-        return Result({"out": [Shard(table)]}, counts=Counts(n, n))
+        if (at := rows.schema.get_field_index("contamination_field")) >= 0:
+            named = pc.if_else(pc.equal(rows.column(at), "text"), released("text", "pairs"), rows.column(at))
+            rows = rows.set_column(at, rows.schema.field(at), named)
+        return Result({"out": [Shard(_beside(table, rows, tuple(own.values())))]}, counts=Counts(n, n))
+
+
+def _beside(table: pa.Table, rows: pa.Table, known: Sequence[str]) -> pa.Table:
+    """The table with all other columns of the rows that it was made of; known: those that are in it under other names."""
+    for name in rows.column_names:
+        if name not in (*table.column_names, *known):
+            table = table.append_column(rows.schema.field(name), rows[name])
+    return table
+
+
+def _kept(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.equal(rows["fate"], "kept")) if "fate" in rows.column_names else rows

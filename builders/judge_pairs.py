@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dsbuild import languages, prompts
 from dsbuild.budget import Budget
-from dsbuild.builders.ask_model import Bounds, ModelChoice, Tally, Unreachable, answered, spent_before, spent_shard
+from dsbuild.builders.ask_model import Bounds, ModelChoice, Tally, Unreachable, answered, asked_within
 from dsbuild.builders.choose_pairs import PAIRS_TO_JUDGE
 from dsbuild.builders.generation import drawn
 from dsbuild.builders.queries import own_prompt
@@ -22,7 +22,7 @@ from dsbuild.builders.retriever import one
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.language_model import Call, Sampling
 from dsbuild.prompts import Prompt
-from dsbuild.stage import Counts, Result, Shard, Workspace
+from dsbuild.stage import Result, Shard, Workspace
 
 Mode = Literal["graded", "pairwise", "likelihood"]
 # What the prompt of a mode says in its answers.
@@ -159,14 +159,7 @@ class JudgePairs:
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """pairs (`PAIRS_TO_JUDGE`), queries, corpus (whole tables); spent (optional) -> out (`JUDGED_PAIRS`), in the order of the pairs; spent."""
-        before = spent_before(inputs)
-        budget = self.bounds.budget(before)
-        result = Result({}, counts=Counts())
-        result.outputs = {
-            "out": self._ask(inputs, work, budget, result),
-            "spent": spent_shard(budget, before, result),
-        }
-        return result
+        return asked_within(self.bounds, inputs, lambda budget, result: self._ask(inputs, work, budget, result))
 
     def _ask(self, inputs: Mapping[str, Any], work: Workspace, budget: Budget, result: Result) -> Iterator[Shard]:
         question = self.question

@@ -17,12 +17,11 @@ from dsbuild.builders.ask_model import (
     Tally,
     Unreachable,
     answered,
-    spent_before,
-    spent_shard,
+    asked_within,
 )
 from dsbuild.builders.judge_pairs import ASKED_OF, Pair, Question, pairs_of
 from dsbuild.language_model import RETRIED_LATER, Call, Said
-from dsbuild.stage import Counts, Result, Shard, Workspace
+from dsbuild.stage import Result, Shard, Workspace
 
 How = Literal["adjacent", "round-robin"]
 _TURNED = {"first": "second", "second": "first", "neither": "neither"}
@@ -97,14 +96,7 @@ class ComparePairs:
         Facts: said: answers by what they name; order: comparisons by what the two answers make together: `agree` on a document or that
         neither is better, `first` or `second` in both orders (the place decided), `undecided` (one of them neither).
         """
-        before = spent_before(inputs)
-        budget = self.bounds.budget(before)
-        result = Result({}, counts=Counts())
-        result.outputs = {
-            "out": self._ask(inputs, work, budget, result),
-            "spent": spent_shard(budget, before, result),
-        }
-        return result
+        return asked_within(self.bounds, inputs, lambda budget, result: self._ask(inputs, work, budget, result))
 
     def _questions(self, inputs: Mapping[str, Any]) -> Iterator[Comparison]:
         for some in pairs_of(inputs, self.question.lang):

@@ -20,7 +20,7 @@ from dsbuild.builders.judging import Judging
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.mined import public_searched
 from dsbuild.builders.opened import RELEASE, as_spec
-from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe
+from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe, source_notes
 from dsbuild.errors import EngineError, SourceError
 from dsbuild.graph import Input, Progress
 from dsbuild.tables import CANDIDATES
@@ -126,12 +126,7 @@ def _rows(progress: Progress, *inputs: Input) -> Rows:
 
 def _notes(judging: Judging, languages: Mapping[str, Mapping[str, Any]], progress: Progress) -> list[str]:
     recipe = judging.recipe
-    found = [
-        said
-        for node, name in (("read", "notes"), ("sound", "warnings"))
-        for record in progress.done.get(node, ())
-        for said in record.facts.get(name, ())
-    ]
+    found = source_notes(progress)
     for lang, one in languages.items():
         if missing := one["problems"].get("budget"):
             found.append(

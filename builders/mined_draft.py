@@ -16,7 +16,7 @@ from dsbuild.builders.judge_findings import judge_findings, judge_section
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.measured import measured, notes_of, section
 from dsbuild.builders.mined import Mining, public_searched, retrieved
-from dsbuild.builders.parts import Rows, language_name, parts_of
+from dsbuild.builders.parts import Rows, language_name, parts_of, source_notes
 from dsbuild.errors import SourceError
 from dsbuild.graph import Input, Progress
 from dsbuild.tables import CANDIDATES
@@ -144,12 +144,7 @@ def _rank(value: float | None, negatives: int) -> Any:
 
 def _notes(mining: Mining, languages: Mapping[str, Any], progress: Progress) -> list[str]:
     recipe = mining.recipe
-    found = [
-        said
-        for node, name in (("read", "notes"), ("sound", "warnings"))
-        for record in progress.done.get(node, ())
-        for said in record.facts.get(name, ())
-    ]
+    found = source_notes(progress)
     for lang, one in languages.items():
         if said := one["judged"]:
             found.append(
@@ -159,7 +154,7 @@ def _notes(mining: Mining, languages: Mapping[str, Any], progress: Progress) -> 
             )
     for table in mining.opened.judged():
         if added := sum(record.facts["added"] for record in progress.done.get(f"promote.{table.lang}", ())):
-            found.append(f"{table.lang}: {added:,} of them join the judgements")
+            found.append(f"{table.lang}: {added:,} candidates that the judge called relevant join the judgements")
     if recipe.target_fn is not None and recipe.rule.name != "calibrated":
         found.append(f"--target-fn calibrates: the threshold of the rule {recipe.rule.name} is not used")
     for lang, one in languages.items():

@@ -114,6 +114,16 @@ def language_name(code: str) -> str:
     return " - ".join(languages.get(part).name if part in languages.codes() else part for part in code.split("-"))
 
 
+def source_notes(progress: Progress) -> list[str]:
+    """What was noticed when the source was read and checked."""
+    return [
+        said
+        for node, name in (("read", "notes"), ("sound", "warnings"))
+        for record in progress.done.get(node, ())
+        for said in record.facts.get(name, ())
+    ]
+
+
 def stage_facts(nodes: Sequence[Node], progress: Progress) -> list[dict[str, Any]]:
     """Per node: stage, version, units, input keys by how they ended, rows written, and a digest of the units' keys."""
     stages = []

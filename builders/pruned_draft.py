@@ -10,7 +10,7 @@ from dsbuild import release
 from dsbuild.builders.certificate import FOLDER, RUNS
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.mined import public_searched
-from dsbuild.builders.parts import Rows
+from dsbuild.builders.parts import Rows, source_notes
 from dsbuild.builders.pruned import Pruning
 from dsbuild.graph import Input, Progress
 
@@ -131,12 +131,7 @@ def _short(value: float | None) -> str:
 
 
 def _notes(pruning: Pruning, certificates: Mapping[str, Mapping[str, Any]], progress: Progress) -> list[str]:
-    found = [
-        said
-        for node, name in (("read", "notes"), ("sound", "warnings"))
-        for record in progress.done.get(node, ())
-        for said in record.facts.get(name, ())
-    ]
+    found = source_notes(progress)
     said = pruning.recipe.prune
     for lang, one in certificates.items():
         held = one["documents"]

@@ -13,11 +13,11 @@ from dsbuild.builders import licensing
 from dsbuild.builders.duplicates import near_of
 from dsbuild.builders.leakage_draft import Draft, write
 from dsbuild.builders.opened import FIELDS, IDS, Opened, OpenTable, as_spec, facts_of, name_of, open_tables
-from dsbuild.builders.parts import public_recipe
+from dsbuild.builders.parts import public_recipe, source_notes
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.translated import ReleaseSection, SourceSection
 from dsbuild.errors import RecipeError
-from dsbuild.graph import Input, Node, Progress
+from dsbuild.graph import Input, Node
 from dsbuild.recipe import Section, apply_settings, validate
 from dsbuild.run import Reporter
 from dsbuild.store import Store
@@ -114,7 +114,7 @@ def run_split(
             final,
             progress,
         )
-        manifest = write(draft, folder, facts, _notes(recipe, facts, _remarks(progress)))
+        manifest = write(draft, folder, facts, _notes(recipe, facts, source_notes(progress)))
     languages: dict[str, dict[str, dict[str, int]]] = {}
     for name, tables in manifest["accounting"].items():
         languages[name] = {}
@@ -182,16 +182,6 @@ def _judgements(opened: Opened, table: OpenTable) -> Input:
     """The judgements in the language of a table, else any: they name the same passages in all."""
     found = opened.judged()
     return next((one.rows for one in found if one.lang == table.lang), found[0].rows)
-
-
-def _remarks(progress: Progress) -> list[str]:
-    """What the reader noticed."""
-    return [
-        said
-        for node, name in (("read", "notes"), ("sound", "warnings"))
-        for record in progress.done.get(node, ())
-        for said in record.facts.get(name, ())
-    ]
 
 
 def _notes(recipe: SplitRecipe, facts: dict[str, Any], remarks: list[str]) -> list[str]:

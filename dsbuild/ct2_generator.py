@@ -59,7 +59,7 @@ class CTranslate2Generator:
                 "tokenizer_config.json` makes one from a checkpoint"
             )
         self.model = self._folder.resolve().name
-        self.abilities = Abilities(schema=False, logprobs=True, likelihood=True, seeded=False)
+        self.abilities = Abilities(schema=False, logprobs=True, likelihood=True)
         self._device, self._compute_type, self._license, self._setting = device, compute_type, license, setting
         self._workers = workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
         self._batch_size = batch_size

@@ -82,12 +82,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a model can do. schema: constrains its answers; likelihood: scores a given continuation; seeded: same seed, same answer."""
+    """What a model can do. schema: constrains its answers; likelihood: scores a given continuation."""
 
     schema: bool = False
     logprobs: bool = False
     likelihood: bool = False
-    seeded: bool = False
 
 
 @runtime_checkable

@@ -50,7 +50,7 @@ class VllmModel:
         folder = Path(model).expanduser()
         self._folder = folder if folder.is_dir() else None
         self.model = folder.resolve().name if self._folder else model
-        self.abilities = Abilities(schema=True, logprobs=True, likelihood=True, seeded=True)
+        self.abilities = Abilities(schema=True, logprobs=True, likelihood=True)
         self._path = str(self._folder or model)
         self._concurrency, self._license, self._setting = concurrency, license, setting
         self._decides = {"revision": revision or None, "dtype": dtype, "quantization": quantization or None}

@@ -25,9 +25,6 @@ from dsbuild.stage import Result, Shard, Workspace
 COLUMNS = {
     "classifier_score": "the classifier's probability that the text is of the good kind; null for a text without words"
 }
-EXTERNAL_COLUMNS = {
-    "external_score": "a score that the rows came with, from the user's own model; null where it is missing"
-}
 
 POSITIVE, NEGATIVE = "positive", "negative"
 MIN_TEXTS = 100

@@ -23,7 +23,7 @@ class ScriptedModel:
     """answer: from (the data of the question, the call) a JSON value, a text or a `Said`; late: how many answers wait for others, drawn by seed."""
 
     name = "scripted"
-    abilities = Abilities(schema=True, logprobs=True, seeded=True)
+    abilities = Abilities(schema=True, logprobs=True)
 
     def __init__(self, answer: Answer, label: str = "small", late: int = 0, seed: int = 0) -> None:
         self._answer, self._label, self._late = answer, label, late
