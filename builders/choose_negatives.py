@@ -145,16 +145,17 @@ class ChooseNegatives:
     low: float | None = None
 
     name: ClassVar[str] = "choose"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """`Blocks.inputs` and judged of a block; whole: queries, docs, near, own (everywhere, fit) -> out (`CHOSEN`), by query, then rank."""
         rule = rule_of(self.rule, self.options, inputs)
-        block = self.blocks.read(inputs, identity_of(inputs))
+        identity = identity_of(inputs)
+        block = self.blocks.read(inputs, identity)
         candidates, anchors = block.candidates, block.anchors.anchor(how=self.anchor)
         if "judged" in inputs:
-            block = replace(block, reasons=self._judged(block, anchors, inputs["judged"]))
+            block = replace(block, reasons=self._judged(block, anchors, inputs["judged"], identity))
         asked = block.positives > 0
         allowed = block.allowed & asked[candidates.query_of]
         chosen = rule.choose(candidates, anchors, allowed, self.negatives, self.seed)
@@ -164,17 +165,22 @@ class ChooseNegatives:
         table = rows_of(candidates, chosen, anchors, rule.name, block.splits)
         return Result({"out": [Shard(table)]}, verdicts, Counts(total, total), facts)
 
-    def _judged(self, block: Block, anchors: Floats, judged: pa.Table) -> npt.NDArray[np.int8]:
-        """The reasons with those of the judge: uncertain rows that nobody called negative."""
+    def _judged(self, block: Block, anchors: Floats, judged: pa.Table, identity: Identity) -> npt.NDArray[np.int8]:
+        """The reasons with those of the judge: uncertain rows that nobody called negative, and twins of what it called relevant."""
         from dsbuild.builders.judge_band import uncertain
 
         assert self.low is not None
         candidates = block.candidates
         # What was asked only to compare is no candidate.
-        said = judged.filter(pc.and_(pc.equal(judged["outcome"], "negative"), pc.is_null(judged["known"])))
-        query = pc.index_in(one(said["query_id"]), candidates.query_ids).to_numpy().astype(np.int64)
+        judged = judged.filter(pc.is_null(judged["known"]))
+        query = pc.index_in(one(judged["query_id"]), candidates.query_ids).to_numpy().astype(np.int64)
         refused = uncertain(candidates, anchors, self.low)
-        refused[candidates.lookup(query, one(said["doc_id"]))] = False
+        ruled, relevant = (pc.equal(judged["outcome"], outcome).to_numpy() for outcome in ("negative", "positive"))
+        docs = one(judged["doc_id"])
+        refused[candidates.lookup(query[ruled], docs.filter(pa.array(ruled)))] = False
+        refused |= identity.twins(
+            candidates, query[relevant], docs.filter(pa.array(relevant)), siblings=self.blocks.siblings
+        )
         return np.where(refused & block.allowed, np.int8(REASONS.index("judge")), block.reasons)
 
     def _facts(self, block: Block, chosen: Chosen, asked: npt.NDArray[np.bool_]) -> dict[str, Any]:

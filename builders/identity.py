@@ -197,6 +197,17 @@ class Identity:
         out[rows[(rows >= 0) & relevant]] = REASONS.index("positive")
         return out
 
+    def twins(self, block: Candidates, query: Ints, doc_ids: pa.Array, *, siblings: bool = True) -> Mask:
+        """Whether each candidate has the text, the original or (siblings) the article of one of the documents that are named for its query.
+
+        query: (documents) indices into the block's queries; near copies are known of judged documents alone and are not told here.
+        """
+        doc, named = id_rows(block.doc_ids, self._ids)[block.docs], id_rows(doc_ids, self._ids)
+        out = np.zeros(len(block), np.bool_)
+        for name in ("text", "original", *(("article",) if siblings else ())):
+            out |= _among(block, self._keys[name][doc], query, self._keys[name][named])
+        return out
+
     @cached_property
     def _own(self) -> tuple[pa.Array, Ints]:
         """The queries that are documents too, and each of their pairs as one number."""

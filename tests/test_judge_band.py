@@ -194,6 +194,24 @@ def test_agreement_with_the_set_is_counted_and_shown(base: Path, tmp_path: Path)
     assert f"On {len(compared)} pairs that the set judged too" in sheet
 
 
+def test_twins_of_what_was_promoted_are_no_negatives(tmp_path: Path) -> None:
+    docs, queries, truth = made()
+    # Two documents an article, about other topics.
+    for i in range(120):
+        docs[str(i)]["group_id"] = f"g{i // 2}"
+    write(tmp_path / "set", docs, queries, truth)
+    with Judge() as server:
+        found = judged(tmp_path, tmp_path / "set", server, negatives=6)
+    relevant = {
+        (row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", "en-qrels/*") if row["relevance"] > 0
+    }
+    assert found["languages"]["en"]["judged"]["positive"] > 5
+    articles = {(query, int(doc) // 2) for query, doc in relevant}
+    taken = {(query, row["doc_id"]) for query, some in negatives(tmp_path / "out").items() for row in some}
+    assert taken
+    assert not {(query, doc) for query, doc in taken if (query, int(doc) // 2) in articles}
+
+
 def test_what_was_promoted_joins_every_language(tmp_path: Path) -> None:
     source = write_set(tmp_path / "source")
     assert cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv")))[0] == 0
