@@ -52,11 +52,12 @@ def calibrate_spans(recipe: ProjectRecipe, out: Path) -> dict[str, Any]:
         raise RecipeError(
             f"--alignments: none for {lacking[0]}; links are a kind of evidence of their own: give them for all or for none"
         )
-    made = CascadeProjector(**recipe.auto)
     by_id = recipe.source.src.partition(":")[0] in OWN_IDS
     found: list[GoldOptions] = []
     setup = ""
     for lang in recipe.langs:
+        made = projecting.tools[lang].make()
+        assert isinstance(made, CascadeProjector)
         pairs, gold = _pairs(recipe, lang, projecting.src)
         units = made.units(pairs)
         setup = made.setup(units)

@@ -19,14 +19,16 @@ import numpy as np
 
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.project.aligner import Bitext
-from dsbuild.project.alignment import Link, Symmetry, on_units, symmetrise
+from dsbuild.project.alignment import Link, Symmetry, on_units, symmetrise, units_in
 from dsbuild.project.calibration import Calibration, load, threshold
+from dsbuild.project.constrained import ConstrainedProjector
 from dsbuild.project.lexical_aligner import LexicalAligner
 from dsbuild.project.parallel_text import read_parallel
 from dsbuild.project.projector import Candidate, Outcome, Parallel, Projected
 from dsbuild.project.span_evidence import FEATURES, Option, Range, SetEvidence, Unit, cut, length_ratio
 from dsbuild.project.span_model import keys
 from dsbuild.project.span_rules import tidy
+from dsbuild.scoring import TranslationScorer
 from dsbuild.spans import Piece, Span
 from dsbuild.text import word_spans
 
@@ -51,15 +53,17 @@ class CascadeProjector:
     """Votes of links, word association and spelling, span by span, with a calibrated confidence.
 
     target_precision: in (0, 1]; keep what may be promised to reach it. aligner: auto (eflomal if installed), eflomal or
-    built-in. calibration: a file made by `calibration.fit`, else the shipped one. parallel: a file of further translations, source, tab,
-    target in each line, that the aligner may learn from.
+    built-in. calibration: a file made by `dsbuild calibrate-projection`, else the shipped one. parallel: a file of further translations,
+    source, tab, target in each line, that the aligner may learn from. scorer: a translation model that is asked where the marks of each span
+    would stand (`constrained`); it is a kind of evidence of its own and needs a calibration that was fitted with it.
     """
 
     name: ClassVar[str] = "auto"
     deterministic: ClassVar[bool] = False
 
     def __init__(
-        self, target_precision: float | None = None, aligner: str = "auto", calibration: str = "", parallel: str = ""
+        self, target_precision: float | None = None, aligner: str = "auto", calibration: str = "", parallel: str = "",
+        scorer: TranslationScorer | None = None,
     ) -> None:  # fmt: skip
         if aligner not in ALIGNERS:
             raise UnknownName("aligner of auto", aligner, ALIGNERS)
@@ -68,6 +72,7 @@ class CascadeProjector:
         if aligner == "auto":
             aligner = "eflomal" if importlib.util.find_spec("eflomal") else "built-in"
         self._aligner, self._target = aligner, target_precision
+        self._marking = ConstrainedProjector(scorer) if scorer is not None else None
         self._file = calibration
         self._more = read_parallel(parallel, self.name) if parallel else []
         self._answers: dict[tuple[str, str, str], list[Projected]] = {}
@@ -91,7 +96,8 @@ class CascadeProjector:
         )
         return {
             "name": self.name, "aligner": self._aligner, "target_precision": self._target, "calibration": "; ".join(golds),
-            "n_parallel": len(self._more), "version": 4,
+            "n_parallel": len(self._more), "version": 5,
+            **({f"marking.{key}": value for key, value in self._marking.fingerprint().items()} if self._marking else {}),
         }  # fmt: skip
 
     def facts(self) -> Mapping[str, Any]:
@@ -160,7 +166,9 @@ class CascadeProjector:
             yield self._answers[_key(pair)]
 
     def close(self) -> None:
-        """Forget the set."""
+        """Forget the set, and free the scorer."""
+        if self._marking is not None:
+            self._marking.close()
         self._answers, self._units, self._found, self._bounds = {}, [], {}, {}
 
     def units(self, pairs: Sequence[Parallel]) -> list[Unit]:
@@ -186,6 +194,10 @@ class CascadeProjector:
                 unit.families["built-in"] = _own_links(unit)
         if self._aligner == "eflomal":
             self._align(units)
+        if self._marking is not None:
+            self._marking.fit(pairs)
+            for unit, answers in zip(units, self._marking.project(pairs), strict=True):
+                unit.marked = {one.span_id: places for one in answers if (places := _marked(one, unit))}
         return units
 
     def _further(self, pairs: Sequence[Parallel]) -> list[tuple[str, str]]:
@@ -217,7 +229,8 @@ class CascadeProjector:
 
     def setup(self, units: Sequence[Unit]) -> str:
         """What kind of evidence the units hold: the name of the calibration that is for it."""
-        return self._aligner if "links" not in units[0].families else f"links+{self._aligner}"
+        parts = ["links"] if "links" in units[0].families else []
+        return "+".join([*parts, self._aligner, *(["marks"] if self._marking is not None else [])])
 
     def _calibration(self, units: Sequence[Unit]) -> Calibration:
         setup = self.setup(units)
@@ -265,6 +278,20 @@ def _best(
                     (number, place),
                     _Found(ranked[0][0], ranked[0][1], [(one.words, said) for one, said in ranked[1:_SHOWN]]),
                 )
+
+
+def _marked(answer: Projected, unit: Unit) -> dict[Range, float]:
+    """The words of each place that the search for marks found, with its probability."""
+    found: dict[Range, float] = {}
+    for pieces, chance in [
+        (answer.pieces, answer.score or 0.0),
+        *((one.pieces, one.probability) for one in answer.candidates),
+    ]:
+        words = units_in(pieces, unit.tgt)
+        if words:
+            place = (words[0], words[-1] + 1)
+            found[place] = max(chance, found.get(place, 0.0))
+    return found
 
 
 def _own_links(unit: Unit) -> dict[str, list[Link]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ FEATURES = (
     "main", "main_share", "other_share", "starts", "ends", "jaccard", "in_forward", "in_backward", "leak", "first_support", "last_support",
     "left_leak", "right_leak", "length", "length_off", "src_words", "first_usual", "last_usual", "holes", "unlinked", "way_back", "alike", "same",
     "edge_alike", "repeats", "n_repeats", "twice", "position", "sentence", "options", "lexical_best", "left_usual", "right_usual",
-    "alike_whole", "spelled_best",
+    "alike_whole", "spelled_best", "marked",
 )  # fmt: skip
 _RULES = ("gap1", "gap3", "hull")
 _LONGER, _MUCH_LONGER = 2.0, 4
@@ -45,7 +45,8 @@ class Unit:
     """A pair cut into words, and what is known of them.
 
     parts: word ranges (source, target) that translate each other; families: by aligner, the one to be followed first, its link sets by
-    symmetrisation, the one that it stands for first; lexical: has learned the set.
+    symmetrisation, the one that it stands for first; lexical: has learned the set; marked: by span id, what a translation model makes of each place
+    for the span's marks (`project/constrained.py`), where there is one.
     """
 
     pair: Parallel
@@ -56,6 +57,7 @@ class Unit:
     parts: list[tuple[Range, Range]]
     families: dict[str, dict[str, list[Link]]]
     lexical: LexicalAligner
+    marked: dict[str, dict[Range, float]] = field(default_factory=dict)
 
     def weights(self) -> tuple[Floats, Floats]:
         """The posteriors of links [source words, target words] in both directions; 0 between parts that do not belong together."""
@@ -153,6 +155,9 @@ class SetEvidence:
         place = self._weighted(unit, words)
         if place:
             yield "weighted.best", place
+        marked = unit.marked.get(span.span_id)
+        if marked:
+            yield "marked.best", max(sorted(marked), key=marked.__getitem__)
         place = self._lexical(unit, words)
         if place:
             yield "lexical.best", place
@@ -247,6 +252,7 @@ class SetEvidence:
             "lexical_best": float("lexical.best" in mine),
             "alike_whole": alike_words([unit.src_keys[i] for i in words], unit.tgt_keys[first:last]),
             "spelled_best": float("spelled.best" in mine),
+            "marked": unit.marked.get(span.span_id, {}).get(place, 0.0),
             "left_usual": self._neighbour(unit, first - 1, first),
             "right_usual": self._neighbour(unit, last, last - 1),
         }  # fmt: skip
