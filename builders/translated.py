@@ -100,21 +100,19 @@ class ReleaseSection(Section):
     license: str | None = None
 
 
-class TranslateRecipe(Section):
-    """Translate a retrieval set into other languages.
+class TranslationRecipe(Section):
+    """What every build says that translates a source into other languages.
 
-    only: one table; glossary: a TSV of fixed terms; examples: similar segments, for an engine that reads them; bitext: thresholds of the
-    checks; parallel: keep rows that survive in every language; max_drop: share of rows (0-1) above which the run stops early;
-    unreachable: see `TranslateSegments`.
+    glossary: a TSV of fixed terms; examples: similar segments, for an engine that reads them; unreachable: see `TranslateSegments`; bitext:
+    thresholds of the checks; max_drop: share of rows (0-1) above which the run stops early.
     """
 
-    build: Literal["translate"] = "translate"
+    build: str
     name: str | None = None
     source: SourceSection
     langs: tuple[str, ...] = Field(min_length=1)
     engine: EngineSection
     fallback: EngineSection | None = None
-    only: Table | None = None
     glossary: Path | None = None
     examples: ExamplesSection | None = None
     mend: bool = True
@@ -122,7 +120,6 @@ class TranslateRecipe(Section):
     batch_tokens: int | None = Field(default=None, ge=16)
     unreachable: Literal["stop", "fail"] = "stop"
     bitext: dict[str, float] = Field(default_factory=dict)
-    parallel: bool = False
     max_drop: float | None = Field(default=None, gt=0, le=1)
     release: ReleaseSection = ReleaseSection()
 
@@ -137,6 +134,17 @@ class TranslateRecipe(Section):
             return self.name
         kind, own = own_name(self.source.src)
         return "-".join([kind, *([own] if own else []), *self.langs])
+
+
+class TranslateRecipe(TranslationRecipe):
+    """Translate a retrieval set into other languages.
+
+    only: one table; parallel: keep rows that survive in every language; all else as in `TranslationRecipe`.
+    """
+
+    build: Literal["translate"] = "translate"
+    only: Table | None = None
+    parallel: bool = False
 
     def tables(self) -> tuple[Table, ...]:
         """The tables that are translated."""

@@ -14,15 +14,7 @@ from dsbuild import languages
 from dsbuild.builders.instruction_stages import AdaptInstructions, FindPhrases, FixPhrases
 from dsbuild.builders.records import CheckRecords
 from dsbuild.builders.source import SourceFacts
-from dsbuild.builders.translated import (
-    HARD,
-    EngineSection,
-    ExamplesSection,
-    ReleaseSection,
-    SourceSection,
-    example_stages,
-    own_name,
-)
+from dsbuild.builders.translated import HARD, TranslationRecipe, example_stages
 from dsbuild.builders.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.engine import Terms, TranslationEngine
 from dsbuild.errors import RecipeError
@@ -74,44 +66,18 @@ class InstructionsSection(Section):
     names: Literal["flag", "drop", "off"] = "flag"
 
 
-class TextsRecipe(Section):
+class TextsRecipe(TranslationRecipe):
     """Translate columns of a table of texts, row by row; ids, splits, labels and all other columns stay.
 
     table: documents, or instructions (`InstructionsSection`), which are translated as wholes. fields: the columns that are translated;
-    everything else as in `TranslateRecipe`.
+    all else as in `TranslationRecipe`.
     """
 
     build: Literal["translate-texts"] = "translate-texts"
     table: Literal["documents", "instructions"] = "documents"
-    name: str | None = None
-    source: SourceSection
-    langs: tuple[str, ...] = Field(min_length=1)
     fields: tuple[str, ...] = ("text",)
     labels: LabelsSection | None = None
     instructions: InstructionsSection = InstructionsSection()
-    engine: EngineSection
-    fallback: EngineSection | None = None
-    glossary: Path | None = None
-    examples: ExamplesSection | None = None
-    mend: bool = True
-    protect: tuple[Literal["url", "email", "code", "placeholder", "number"], ...] | None = None
-    batch_tokens: int | None = Field(default=None, ge=16)
-    unreachable: Literal["stop", "fail"] = "stop"
-    bitext: dict[str, float] = Field(default_factory=dict)
-    max_drop: float | None = Field(default=None, gt=0, le=1)
-    release: ReleaseSection = ReleaseSection()
-
-    @field_validator("langs")
-    @classmethod
-    def _known(cls, langs: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(languages.get(lang).code for lang in langs)
-
-    def title(self) -> str:
-        """The build's name: given, or made from the source's kind and own name and the languages."""
-        if self.name:
-            return self.name
-        kind, own = own_name(self.source.src)
-        return "-".join([kind, *([own] if own else []), *self.langs])
 
     @property
     def columns(self) -> tuple[str, ...]:
