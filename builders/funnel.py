@@ -110,7 +110,8 @@ class _Laying:
         self._rivals = False
         for name in plan.names:
             lacks = step(name).needs == "passages" and passages is None
-            self.states[name] = StepState(name, not lacks, "these rows have no passage" if lacks else "")
+            why = "nobody looks for a pair in a passage" if table == "pairs" else "these rows have no passage"
+            self.states[name] = StepState(name, not lacks, why if lacks else "")
 
     def runs(self, name: str) -> bool:
         return name in self.states and self.states[name].ran

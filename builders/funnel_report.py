@@ -82,6 +82,8 @@ def _without_scores(lang: str, name: str, progress: Progress) -> dict[str, Any]:
     records = progress.done.get(f"funnel.cutoff.{name}.{lang}", ())
     if not records or any(record.facts["scored"] for record in records):
         return {}
+    if not any(record.facts.get("left", 1) for record in records):
+        return {"ran": False, "why": "no row was left"}
     return {"ran": False, "why": f"no row has the score {records[0].descriptor['params']['column']}"}
 
 

@@ -36,6 +36,7 @@ _STOPPING = {
     404,
 }  # of the key, the rights, the address or the model: not of one text
 _LONGEST_PAUSE_S = 300.0
+_PATIENCE_S = 10.0  # for what is in flight when nothing more can be asked
 _PIECES = 4  # of a stream for each token that was allowed: servers send one or fewer
 _DETAIL_CHARS = 200
 
@@ -160,15 +161,23 @@ class ChatServer:
                 return
             for number in range(self.concurrency):
                 threading.Thread(target=work, args=(None if number else first,), name="chat", daemon=True).start()
-            ended = 0
+            ended, stopped, until = 0, None, 0.0
             while ended < self.concurrency:
-                found = answers.get()
+                try:
+                    found = answers.get(timeout=max(0.0, until - time.monotonic()) if stopped else None)
+                except queue.Empty:
+                    break
                 if isinstance(found, BaseException):
-                    raise found
-                if found is None:
+                    # The others have questions in flight, which are paid for: their answers are taken before this one ends it all.
+                    if stopped is None:
+                        stopped, until = found, time.monotonic() + _PATIENCE_S
+                        feed.close()
+                elif found is None:
                     ended += 1
                 else:
                     yield found
+            if stopped is not None:
+                raise stopped
         finally:
             feed.close()
 
@@ -256,7 +265,8 @@ class ChatServer:
                 said = self._peer.hidden(" ".join(got.body[:4096].decode("utf-8", "replace").split()))[:_DETAIL_CHARS]
                 failure = _Failure(got.status, f"HTTP {got.status} {said}".rstrip())
                 if got.status in _STOPPING or "insufficient_quota" in said:
-                    raise EngineError(f"{self._peer.base_url}: {failure.detail}")
+                    hint = f"; {self._peer.refused}" if got.status == http.client.UNAUTHORIZED else ""
+                    raise EngineError(f"{self._peer.base_url}: {failure.detail}{hint}")
                 if got.status not in _RETRIED:
                     return failure
                 pause = _seconds(got.retry_after)

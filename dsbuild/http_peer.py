@@ -59,6 +59,12 @@ class Peer:
             raise RecipeError(f"${self._api_key_env} holds white space or characters beyond ASCII: that is no key")
         return key
 
+    @property
+    def refused(self) -> str:
+        """What to say of the key where the server refuses it."""
+        name = self._api_key_env
+        return f"see the key in ${name}" if self.key else f"a key is read from ${name}, which is not set"
+
     def hidden(self, text: str) -> str:
         """A text without the key, which some servers repeat when they refuse it."""
         return text.replace(self.key, "…") if self.key else text

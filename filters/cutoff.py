@@ -48,15 +48,16 @@ class Cutoff:
         """Scored rows (all) -> out (`CUTOFFS`): one row, none where no row has a score."""
         rows: Shards = inputs["rows"]
         found = [np.empty(0)]
-        total = 0
+        total = left = 0
         for path in rows.paths:
             shard = read(path, [self.column, FATE])
             total += shard.num_rows
             column = shard.filter(pc.equal(shard[FATE], KEPT))[self.column]
+            left += len(column)
             values = pc.cast(column, pa.float64()).to_numpy()
             found.append(values[~np.isnan(values)])
         scores = np.concatenate(found)
-        facts: dict[str, float | None] = {"scored": len(scores), "threshold": None}
+        facts: dict[str, float | None] = {"left": left, "scored": len(scores), "threshold": None}
         made = CUTOFFS.empty_table()
         if len(scores):
             facts["threshold"] = value = self._threshold(scores)

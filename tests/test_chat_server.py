@@ -80,6 +80,8 @@ class Server:
                     content = '{"sure": true}' if '"sure"' in schema else json.dumps({"said": text.upper()})
                 message: dict[str, Any] = {"role": "assistant", "content": content}
                 finish = "stop"
+                if text.startswith("slow"):
+                    time.sleep(0.3)
                 if text == "refuse":
                     return self.send(400, {"error": "not this text"})
                 if text == "huge":
@@ -319,6 +321,18 @@ def test_what_every_request_would_get_stops_the_run_and_shows_no_key(text: str, 
     assert "secret-key" not in str(caught.value)
     assert "secret-key" not in json.dumps(chat.fingerprint())
     assert "127.0.0.1" not in json.dumps(chat.fingerprint())
+
+
+def test_answers_in_flight_are_taken_before_a_refusal_ends_the_run(monkeypatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with Server() as server:
+        chat = model(server)
+        found: list[str] = []
+        with pytest.raises(EngineError, match=r"HTTP 401 .*; a key is read from \$OPENAI_API_KEY, which is not set"):
+            for _, said in chat.answer(enumerate(map(call, ("slow a", "slow b", "key", *"cdefghi")))):
+                found.append(said.text)
+    assert {"SLOW A", "SLOW B"} <= set(found)
+    assert len(found) < 9, "and nothing more is asked"
 
 
 def test_a_refusal_of_everybody_and_a_missing_server_are_one_line(monkeypatch) -> None:

@@ -167,3 +167,10 @@ def test_a_cut_without_scores_says_so(tmp_path: Path) -> None:
     assert [(one["name"], one["ran"]) for one in told] == [("form", True), ("likelihood", False)]
     assert told[1]["why"] == "no row has the score logprob"
     assert told[1]["in"] == told[1]["left"]
+
+
+def test_a_cut_that_no_row_reaches_says_so(tmp_path: Path) -> None:
+    settings = {"stages": ["form", "likelihood"], "form": {"min_words": 40}, "likelihood": {"top_k": 2}}
+    part, progress = ran(Given(QUERIES, PASSAGES), tmp_path / "store", settings)
+    told = release.read_manifest(released(tmp_path / "out", part, progress, settings))["funnel"]["en"]["steps"]
+    assert told[1]["why"] == "no row was left"
