@@ -20,8 +20,8 @@ PASSAGES = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("
 class PickPassages:
     """Passages of a length, at most `limit` of them: those whose draws by (seed, doc_id) are smallest, in the order of the corpus.
 
-    min_chars, max_chars: of the text, in code points (IndicRAGSuite leaves paragraphs out that are too short or too long; 0 for no
-    upper bound); lang: where the rows do not say theirs. Memory holds the ids of the sample.
+    min_chars, max_chars: of the text without white space at its ends, in code points (IndicRAGSuite leaves paragraphs out that are too short
+    or too long; 0 for no upper bound); lang: where the rows do not say theirs. Memory holds the ids of the sample.
     """
 
     lang: str
@@ -31,7 +31,7 @@ class PickPassages:
     max_chars: int = 0
 
     name: ClassVar[str] = "pick_passages"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -41,7 +41,7 @@ class PickPassages:
         drawing: list[tuple[int, str]] = []  # the smallest draws so far, the largest of them on top
         for rows in shards:
             facts["passages"] += rows.num_rows
-            length = pc.utf8_length(rows["text"])
+            length = _lengths(rows)
             facts["too_short"] += pc.sum(pc.less(length, self.min_chars)).as_py() or 0
             if self.max_chars:
                 facts["too_long"] += pc.sum(pc.greater(length, self.max_chars)).as_py() or 0
@@ -62,7 +62,7 @@ class PickPassages:
         return Result({"out": self._picked(shards, chosen)}, counts=Counts(total, total), facts=facts)
 
     def _fitting(self, rows: pa.Table) -> pa.Table:
-        length = pc.utf8_length(rows["text"])
+        length = _lengths(rows)
         mask = pc.greater_equal(length, self.min_chars)
         return rows.filter(pc.and_(mask, pc.less_equal(length, self.max_chars)) if self.max_chars else mask)
 
@@ -78,6 +78,11 @@ class PickPassages:
                 kept["lang"] if "lang" in kept.column_names else pa.repeat(self.lang, kept.num_rows),
             ]
             yield Shard(pa.table(columns, schema=PASSAGES))
+
+
+def _lengths(rows: pa.Table) -> pa.ChunkedArray:
+    """Code points of each text; one of white space alone has none, and nobody is asked about it."""
+    return pc.utf8_length(pc.utf8_trim_whitespace(rows["text"]))
 
 
 @dataclass(frozen=True)
