@@ -116,10 +116,16 @@ def reason(sample: Mapping[str, Any]) -> str:
     return f"{said}, {sample['detail']}" if sample["detail"] else said
 
 
-def _judged(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def judged_shares(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a judge said of a sample: each share with its interval (`share`, `low`, `high`, `n`), by what it is a share of."""
     shares = {"kept rows that it calls good": told["good_of_kept"], "lost rows that it calls bad": told["bad_of_lost"]}
     if gold := told.get("gold"):
         shares |= {"agrees with people": gold["judge"], "the funnel agrees with people": gold["funnel"]}
+    return shares
+
+
+def _judged(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    shares = judged_shares(told)
     rows = [[what, one["n"], *(_percent(one[key]) for key in ("share", "low", "high"))] for what, one in shares.items()]
     bars = [
         {

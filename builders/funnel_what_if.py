@@ -45,6 +45,10 @@ def what_if_funnel(folder: Path, manifest: Mapping[str, Any], settings: Sequence
             raise UnknownName("step that ran", name, ran)
         if not isinstance(given, Mapping):
             raise RecipeError(f"what-if: funnel.{name} is a step with thresholds; write funnel.{name}.THRESHOLD=VALUE")
+        if needs := [key for key in given if key in OPTIONS.get(name, ())]:
+            raise RecipeError(
+                f"what-if: funnel.{name}.{needs[0]} is no threshold of a stored score; build again with it: what a model said is not asked again"
+            )
         said[name] = {**said.get(name, {}), **split(name, given, (), texts)[1]}
     tables, unscored, replaced = [], 0, 0
     for lang, told in manifest["funnel"].items():

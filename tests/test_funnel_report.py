@@ -136,8 +136,8 @@ def test_duplicates_of_a_row_that_would_be_lost_are_told(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("setting", "error"),
-    [("bitext.max_loop=1", UnknownName), ("funnel.rerank.min_score=1", UnknownName), ("funnel.round_trip.retriever=lsa", UnknownName),
-     ("funnel.copied=1", RecipeError)],
+    [("bitext.max_loop=1", UnknownName), ("funnel.rerank.min_score=1", UnknownName), ("funnel.round_trip.retriever=lsa", RecipeError),
+     ("funnel.duplicates.jaccard=0.5", RecipeError), ("funnel.round_trip.kk=1", UnknownName), ("funnel.copied=1", RecipeError)],
 )  # fmt: skip
 def test_what_cannot_be_asked(folder: Path, setting: str, error: type[Exception]) -> None:
     with pytest.raises(error):
