@@ -1,11 +1,11 @@
-"""First stages against their peers: `python bench/retrieval.py bm25|exact|mining [--quick] [--full] [--format json]`.
+"""First stages against their peers: `python bench/retrieval.py bm25|exact|mining|calibrated [--quick] [--full] [--format json]`.
 
 bm25: search against bare bm25s with its numba backend on the same index terms, the same k and the same number of threads; `ratio` is our
 seconds over its. exact: top k by dot product against numpy's product and argpartition in the largest blocks that fit 1 GB, and against the
 bound: the product alone, in our blocks, kept by nobody. mining: candidates and margin-bounded negatives for n queries x m passages of
 384-dimensional vectors against sentence-transformers' `mine_hard_negatives` on the same vectors (its encoder looks them up), each in a process
 of its own, the peer with and without its FAISS index (`ratio`: the faster one's seconds over ours); peak memory beyond the vectors. The
-default is a tenth of 100,000 x 1,000,000 on each side, `--full` is all of it.
+default is a tenth of 100,000 x 1,000,000 on each side, `--full` is all of it. calibrated: what that rule costs beside `percpos` (`calibrated.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from calibrated import calibrated
 
 from dsbuild.builders import exact_search
 from dsbuild.builders.bm25 import BM25
@@ -329,7 +330,7 @@ def collection(texts: list[str]) -> Collection:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one bench and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=["bm25", "exact", "mining", "_ours", "_peer", "_peer_faiss"])
+    parser.add_argument("bench", choices=["bm25", "exact", "mining", "calibrated", "_ours", "_peer", "_peer_faiss"])
     parser.add_argument("--quick", action="store_true", help="a toy size that measures nothing")
     parser.add_argument("--full", action="store_true", help="mining: 100,000 queries and 1,000,000 passages")
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -343,7 +344,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(json.dumps(alone))
         return 0
-    found = {"bm25": bm25, "exact": exact, "mining": mining}[options.bench](quick=options.quick, full=options.full)
+    benches = {"bm25": bm25, "exact": exact, "mining": mining, "calibrated": calibrated}
+    found = benches[options.bench](quick=options.quick, full=options.full)
     if options.format == "json":
         print(json.dumps(found))
     else:
