@@ -120,6 +120,8 @@ def validate(
         key = ".".join(str(part) for part in path)
         if problem["type"] == "extra_forbidden":
             known = _keys_at(model, path[:-1])
+            # A key that no line of the file has was said beside it.
+            place = "options" if lines and path not in lines else place
             raise RecipeError(f"{place}: {UnknownName('key', str(path[-1]), known)}") from None
         raise RecipeError(f"{place}: {key}: {problem['msg']} (got {problem.get('input')!r})") from None
 

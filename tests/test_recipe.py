@@ -48,6 +48,14 @@ def test_settings_that_are_none(tmp_path, setting) -> None:
         compose(path, {}, [setting])
 
 
+@pytest.mark.parametrize(("setting", "key"), [("paralel=true", "paralel"), ("source.langs=en", "langs")])
+def test_a_key_that_was_said_beside_the_file_is_not_looked_for_in_it(tmp_path, setting, key) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(GOOD)
+    with pytest.raises(RecipeError, match=f"^options: no key '{key}'"):
+        compose(path, {}, [setting])
+
+
 def test_shares() -> None:
     assert share("12.5%") == 0.125
     for wrong in ("0", "150%", "many", "-1"):
