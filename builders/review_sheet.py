@@ -103,7 +103,7 @@ def shares(sizes: Mapping[str, int], n: int) -> dict[str, int]:
     """How many of n rows each stratum gets: one at least (the larger ones first, should n not reach), the rest in proportion.
 
     >>> shares({"no_relation": 80, "per:title": 15, "org:website": 1}, 10)
-    {'no_relation': 7, 'per:title': 2, 'org:website': 1}
+    {'no_relation': 8, 'per:title': 1, 'org:website': 1}
     """
     total = sum(sizes.values())
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))
