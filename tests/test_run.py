@@ -178,7 +178,9 @@ def test_a_store_of_another_format_is_refused(tmp_path) -> None:
 def test_what_a_finished_unit_says_is_what_a_later_run_reads(tmp_path: Path) -> None:
     store = Store(tmp_path)
     facts = {"left_out": {"queries": 1, "corpus": 2}, "pair": (1, 2), "by_rank": {3: "c", 1: "a"}}
-    made = store.commit("ab", {}, Result({"out": [Shard(pa.table({"x": [1]}))]}, facts=facts), lambda: Counts(1, 1), 0.0)
+    made = store.commit(
+        "ab", {}, Result({"out": [Shard(pa.table({"x": [1]}))]}, facts=facts), lambda: Counts(1, 1), 0.0
+    )
     read = store.record("ab")
     assert read == made
     assert json.dumps(read.facts) == json.dumps(made.facts)
