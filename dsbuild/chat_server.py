@@ -273,7 +273,7 @@ class ChatServer:
             except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
                 if isinstance(error, ConnectionRefusedError | socket.gaierror) and attempt == self._retries:
                     raise EngineError(
-                        f"{self._peer.base_url}: no server answers; start one or name it with --set {self._setting}.base_url=…"
+                        f"{self._peer.base_url}: no server answers; start one or name it with --set {self._setting}.base_url=…; what was said is kept"
                     ) from None
                 late = isinstance(error, TimeoutError)
                 failure = _Failure(0, f"no whole answer in {self._timeout_s:g} s" if late else _line(error))
