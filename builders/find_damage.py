@@ -60,7 +60,7 @@ class FindDamage:
     seed: int
 
     name: ClassVar[str] = "find_damage"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

@@ -30,7 +30,8 @@ TEXT_SIGNS = (
     "wrong_script", "language", "length", "numbers", "names", "missing", "added", "loop", "question",
 )  # fmt: skip
 _COMPARED = ("rank_bm25", "rank_lsa", "score_bm25", "score_lsa")
-PAIR_SIGNS = (*_COMPARED, "query_lacks", "passage_lacks")
+# What a passage's other queries say of it: whether they, too, find it worse than expected, and whether it lacks the terms that they share with it.
+PAIR_SIGNS = (*_COMPARED, "query_lacks", "passage_lacks", "others_score", "others_lack")
 DEPTH = 100
 # Of the space that profiles and ranks are taken in: it is fitted again for each spoiled set.
 _DIMS = 100
@@ -204,10 +205,11 @@ class Signs:
             slope, start = fits[place]
             columns.append(slope * ours + start - theirs)
         self.expect = fits
-        rows = np.searchsorted(self.judged, self.parallel.pairs[:, 1]) + len(self.parallel.src_queries)
-        return np.column_stack(
-            [*columns, _lacks(self.source.numbers, self.source.bounds, self._short, self.parallel.pairs[:, 0], rows)]
-        )
+        docs = np.searchsorted(self.judged, self.parallel.pairs[:, 1])
+        rows = docs + len(self.parallel.src_queries)
+        lacks = _lacks(self.source.numbers, self.source.bounds, self._short, self.parallel.pairs[:, 0], rows)
+        of_others = [_others(column, docs) for column in (columns[_COMPARED.index("score_bm25")], lacks[:, 1])]
+        return np.column_stack([*columns, lacks, *of_others])
 
 
 @compiled
@@ -231,6 +233,12 @@ def _lacks(terms: Any, bounds: Any, short: Any, queries: Any, docs: Any) -> Any:
                 other += 1
         out[pair] /= np.sqrt(max(shared, 1))
     return out
+
+
+def _others(values: Floats, docs: Ints) -> Floats:
+    """For each pair the mean of the values of the document's other pairs; 0 where it has none."""
+    counts, sums = np.bincount(docs), np.bincount(docs, values)
+    return np.asarray((sums[docs] - values) / np.maximum(1, counts[docs] - 1) * (counts[docs] > 1), np.float64)
 
 
 class _Known:
