@@ -21,7 +21,8 @@ import numpy as np
 
 from dsbuild import parquet, run
 from dsbuild.builders import build, measured, mined
-from dsbuild.builders.judged_sample import Answered, allocated, interval
+from dsbuild.builders.judged_interval import Answered, interval, planned
+from dsbuild.builders.judged_sample import allocated
 from dsbuild.graph import Input
 from dsbuild.store import Store
 
@@ -192,7 +193,8 @@ def judged(folder: Path, store: Path, runs: int, budget: int = 100) -> None:
     source = write(folder / "sparse", docs, queries, kept)
     print(f"\n## One positive a query, {budget} judgements, {runs} runs\n")
     print(
-        "| retriever | rule | negatives | true FN % | coverage | half-width, mean | largest |\n|---|---|---|---|---|---|---|"
+        "| retriever | rule | negatives | true FN % | coverage | half-width, mean | largest "
+        "| simple sample | best allocation | planned | judgements for 5 |\n|---|---|---|---|---|---|---|---|---|---|---|"
     )
     for retriever in ("bm25", "lsa"):
         for name, rule, settings in BASELINES:
@@ -213,6 +215,7 @@ def judged(folder: Path, store: Path, runs: int, budget: int = 100) -> None:
             )
             stratum = rows["stratum"].to_numpy()
             sizes = np.bincount(stratum)
+            guesses = np.bincount(stratum, rows["guess"].to_numpy()) / sizes
             wanted = allocated(sizes, budget)
             inside, widths = 0, []
             for seed in range(runs):
@@ -220,13 +223,26 @@ def judged(folder: Path, store: Path, runs: int, budget: int = 100) -> None:
                 hits = [
                     int(relevant[draw.choice(np.flatnonzero(stratum == one), wanted[one], replace=False)].sum()) for one in range(len(sizes))
                 ]  # fmt: skip
-                _, low, high = interval(Answered(sizes.tolist(), wanted.tolist(), hits))
+                _, low, high = interval(Answered(sizes.tolist(), wanted.tolist(), hits, guesses.tolist()))
                 inside += low <= relevant.mean() <= high
                 widths.append((high - low) / 2)
+            share = float(relevant.mean())
+            simple, best = bounds(relevant, stratum, budget)
+            half, five = planned(sizes.tolist(), wanted.tolist(), guesses.tolist(), share)
             print(
-                f"| {retriever} | {name} | {len(rows)} | {relevant.mean():.1%} | {inside / runs:.1%} | {np.mean(widths):.1%} | {max(widths):.1%} |",
+                f"| {retriever} | {name} | {len(rows)} | {share:.1%} | {inside / runs:.1%} | {np.mean(widths):.1%} | {max(widths):.1%} | "
+                f"{simple:.1%} | {best:.1%} | {half:.1%} | {five} |",
                 flush=True,
             )
+
+
+def bounds(relevant: Any, stratum: Any, budget: int) -> tuple[float, float]:
+    """Half-widths (1.96 standard errors, finite) of a simple sample, and of these strata if their rates were known (Neyman's allocation)."""
+    rates = np.bincount(stratum, relevant) / np.bincount(stratum)
+    weights, spread = np.bincount(stratum) / len(stratum), np.sqrt(rates * (1 - rates))
+    simple = relevant.var() * (1 / budget - 1 / len(relevant))
+    best = (weights * spread).sum() ** 2 / budget - (weights * spread**2).sum() / len(relevant)
+    return float(1.96 * np.sqrt(simple)), float(1.96 * np.sqrt(max(0.0, best)))
 
 
 def main() -> None:

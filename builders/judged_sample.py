@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,13 +18,19 @@ from dsbuild.builders.chances import chances_of, describe
 from dsbuild.builders.choose_negatives import Block, Blocks, How, identity_of
 from dsbuild.builders.evidence import hashed
 from dsbuild.builders.judge_band import shown_positives
+from dsbuild.builders.judged_interval import PLANNED, Answered, planned
 from dsbuild.builders.logistic import Logistic
 from dsbuild.builders.rerank import texts_of
 from dsbuild.builders.retriever import one
 from dsbuild.errors import SourceError
 from dsbuild.stage import Counts, Result, Shard, Workspace
 
-STRATA = 5
+STRATA = 8
+# A part of the mean of sqrt(p (1 - p)) that every negative gets besides its own: where many are relevant after all, a sample that trusts
+# the guess alone is less precise than one that knows nothing.
+_DOUBT = 0.25
+# Chances nearer to 0 and 1 are not believed.
+_SURE = 0.005
 # The guess where nothing was learned: the log odds of a candidate as like query and positive as the mean candidate, plus one for each
 # standard deviation. It decides how precise the interval is, never whether it is right.
 _BASE = -3.0
@@ -36,6 +42,7 @@ SAMPLE = pa.schema(
         pa.field("positive_id", pa.string(), nullable=False),  # what the judge sees as relevant
         pa.field("stratum", pa.int32(), nullable=False),  # 0: the likeliest to be relevant
         pa.field("stratum_size", pa.int64(), nullable=False),  # negatives of the stratum, sampled or not
+        pa.field("guess", pa.float64(), nullable=False),  # the mean chance of the stratum
         pa.field("query", pa.large_string(), nullable=False),
         pa.field("positive", pa.large_string(), nullable=False),
         pa.field("candidate", pa.large_string(), nullable=False),
@@ -54,7 +61,7 @@ class DrawSample:
     anchor: How = "min"
 
     name: ClassVar[str] = "sample"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -69,16 +76,21 @@ class DrawSample:
             [hashed(self.seed, "sample", *pair) for pair in zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True)],
             np.uint64,
         )  # fmt: skip
-        stratum = strata_of(table["chance"].to_numpy(), marks)
+        chances = np.clip(table["chance"].to_numpy(), _SURE, 1 - _SURE)
+        stratum = strata_of(chances, marks)
         sizes = np.bincount(stratum, minlength=STRATA)
+        guesses = np.bincount(stratum, chances, STRATA) / np.maximum(1, sizes)
         wanted = allocated(sizes, self.budget)
         order = np.lexsort((marks, stratum))
         turn = np.arange(len(order)) - np.searchsorted(stratum[order], stratum[order])
         taken = order[turn < wanted[stratum[order]]]
         taken = taken[np.argsort(marks[taken])]
         sample = table.take(pa.array(taken))
-        out = self._texts(sample, stratum[taken], sizes, inputs)
-        facts = {"negatives": table.num_rows, "sample": out.num_rows, "sizes": sizes.tolist(), "taken": wanted.tolist()}
+        out = self._texts(sample, stratum[taken], sizes, guesses, inputs)
+        facts = {
+            "negatives": table.num_rows, "sample": out.num_rows, "sizes": sizes.tolist(), "taken": wanted.tolist(),
+            "guesses": guesses.tolist(),
+        }  # fmt: skip
         return Result({"out": [Shard(out)]}, counts=Counts(table.num_rows, table.num_rows), facts=facts)
 
     def _negatives(self, block: Block, chosen: pa.Table, model: Logistic | None) -> pa.Table:
@@ -97,7 +109,9 @@ class DrawSample:
         }
         return pa.table(columns)
 
-    def _texts(self, sample: pa.Table, stratum: Ints, sizes: Ints, inputs: Mapping[str, Any]) -> pa.Table:
+    def _texts(
+        self, sample: pa.Table, stratum: Ints, sizes: Ints, guesses: Floats, inputs: Mapping[str, Any]
+    ) -> pa.Table:
         ids = {name: one(sample[name]) for name in ("query_id", "doc_id", "positive_id")}
         queries = texts_of(inputs["queries"], "query_id", ("text",), pc.unique(ids["query_id"]), self.lang)
         wanted = pc.unique(pa.concat_arrays([ids["doc_id"], ids["positive_id"]]))
@@ -106,6 +120,7 @@ class DrawSample:
             *(ids[name].cast(pa.string()) for name in ids),
             pa.array(stratum, pa.int32()),
             pa.array(sizes[stratum], pa.int64()),
+            pa.array(guesses[stratum], pa.float64()),
             queries.texts.take(pc.index_in(ids["query_id"], queries.ids)),
             corpus.texts.take(pc.index_in(ids["positive_id"], corpus.ids)),
             corpus.texts.take(pc.index_in(ids["doc_id"], corpus.ids)),
@@ -128,15 +143,16 @@ def _guessed(block: Block, known: Floats) -> Floats:
 
 
 def strata_of(chances: Floats, marks: npt.NDArray[np.uint64]) -> Ints:
-    """A stratum for each negative, 0 for the largest chances; each has the same sum of sqrt(p (1 - p)), so equal samples are near Neyman's.
+    """A stratum for each negative, 0 for the largest chances; each has the same sum of sqrt(p (1 - p)) and of a part that all have alike.
 
-    marks: decide between equal chances.
+    Equal samples of the strata are then near Neyman's allocation where the chances are right, and not far from proportional where they are
+    not. chances: between 0 and 1; marks: decide between equal chances.
     """
-    p = np.clip(chances, 0.005, 0.995)
-    order = np.lexsort((marks, -p))
-    sums = np.cumsum(np.sqrt(p[order] * (1 - p[order])))
-    out = np.empty(len(p), np.int64)
-    out[order] = np.minimum(STRATA - 1, (sums / (sums[-1] if len(sums) else 1.0) * STRATA - 1e-9).astype(np.int64))
+    order = np.lexsort((marks, -chances))
+    spread = np.sqrt(chances[order] * (1 - chances[order]))
+    sums = np.cumsum(spread + _DOUBT * spread.mean()) if len(spread) else spread
+    out = np.empty(len(chances), np.int64)
+    out[order] = np.minimum(STRATA - 1, (sums / sums[-1:] * STRATA - 1e-9).astype(np.int64))
     return out
 
 
@@ -149,89 +165,39 @@ def allocated(sizes: Ints, budget: int) -> Ints:
     return out
 
 
-@dataclass(frozen=True)
-class Answered:
-    """The answers of each stratum: negatives in it, how many were judged, how many of these are relevant."""
-
-    sizes: Sequence[int]
-    judged: Sequence[int]
-    relevant: Sequence[int] = field(default_factory=tuple)
-
-
-def interval(answered: Answered) -> tuple[float, float, float]:
-    """The share of relevant ones among all negatives and its 95 % interval, from a simple sample of each stratum.
-
-    A Wilson interval with a quantile of Student's t, on the effective size of the sample: that of a simple sample with the variance of the
-    stratified one (as E. Korn and B. Graubard do for Clopper and Pearson's, 1998). A stratum's rate is drawn to the whole one by two
-    answers for the variance alone, so that one without a relevant answer is not taken for certain; finite strata count as such. Strata
-    without an answer join their neighbours.
-    """
-    from scipy.special import stdtrit
-
-    sizes, judged, relevant = _joined(answered)
-    if not judged.sum():
-        return 0.0, 0.0, 1.0
-    weights = sizes / sizes.sum()
-    share = float((weights * relevant / judged).sum())
-    pooled = (relevant.sum() + 0.5) / (judged.sum() + 1)
-    rate = (relevant + 2 * pooled) / (judged + 2)
-    variance = float((weights**2 * (1 - judged / sizes) * rate * (1 - rate) / np.maximum(1, judged - 1)).sum())
-    if variance <= 0:
-        return share, share, share
-    size = max(1.0, share * (1 - share) / variance) if 0 < share < 1 else float(judged.sum())
-    wide = float(stdtrit(max(1.0, judged.sum() - len(judged)), 0.975))
-    square = wide**2 / size
-    centre = (share + square / 2) / (1 + square)
-    half = wide / (1 + square) * np.sqrt(share * (1 - share) / size + square / (4 * size))
-    return share, max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
-def judgements_for(answered: Answered, half: float = 0.05) -> int:
-    """About how many judgements give an interval of `half` on either side, by the width that the answers so far give; 0 where they do already.
-
-    In tens, and never more than there are negatives: a variance falls as 1 / n - 1 / N. What no design can do is told by this: at a rate
-    of 0.12 in every stratum 100 judgements give 6.4 points.
-    """
-    _, low, high = interval(answered)
-    n, total = sum(answered.judged), sum(answered.sizes)
-    if not n or high - low <= 2 * half:
-        return 0
-    wanted = 1 / ((2 * half / (high - low)) ** 2 * (1 / n - 1 / total) + 1 / total)
-    return int(min(total, np.ceil(wanted / 10) * 10))
-
-
-def _joined(answered: Answered) -> tuple[Floats, Floats, Floats]:
-    rows: list[list[int]] = []
-    for row in zip(answered.sizes, answered.judged, answered.relevant, strict=True):
-        if rows and (not row[1] or not rows[-1][1]):
-            rows[-1] = [a + b for a, b in zip(rows[-1], row, strict=True)]
-        elif row[0]:
-            rows.append(list(row))
-    sizes, judged, relevant = np.array(rows, np.float64).reshape(-1, 3).T
-    return sizes, judged, relevant
-
-
 def write_sample(path: Path, samples: Mapping[str, pa.Table]) -> int:
     """Write the samples of all languages as JSON lines with `relevant: null`, which a judge replaces with true or false; returns how many."""
     from dsbuild import files
 
+    # What was guessed of a pair would sway its judge.
+    shown = [name for name in SAMPLE.names if name not in ("stratum", "stratum_size", "guess")]
     lines = [
         json.dumps({"lang": lang, **row, "relevant": None}, ensure_ascii=False) + "\n"
         for lang, table in samples.items()
-        for row in table.to_pylist()
+        for row in table.select(shown).to_pylist()
     ]
     files.write_text(path, "".join(lines))
     return len(lines)
 
 
+def plan_of(sample: pa.Table) -> list[dict[str, Any]]:
+    """Before anybody judges: for each of some shares of false negatives the expected half-width, and the judgements that give 5 points."""
+    strata = sample.group_by(["stratum", "stratum_size", "guess"], use_threads=False).aggregate([([], "count_all")])
+    sizes, guesses, taken = (strata[name].to_pylist() for name in ("stratum_size", "guess", "count_all"))
+    plan = []
+    for share in PLANNED:
+        half, wanted = planned(sizes, taken, guesses, share)
+        plan.append({"fn": share, "half_width": half, "for_5_points": wanted})
+    return plan
+
+
 def read_answers(path: Path, samples: Mapping[str, pa.Table]) -> dict[str, Answered]:
     """The answers of a file by language; `SourceError` for a line that is none, or of another sample."""
+    names = ("query_id", "doc_id", "stratum", "stratum_size", "guess")
     drawn = {
-        (lang, query, doc): (stratum, size)
+        (lang, query, doc): stratum
         for lang, table in samples.items()
-        for query, doc, stratum, size in zip(
-            *(table[name].to_pylist() for name in ("query_id", "doc_id", "stratum", "stratum_size")), strict=True
-        )
+        for query, doc, *stratum in zip(*(table[name].to_pylist() for name in names), strict=True)
     }
     said: dict[tuple[str, str, str], bool] = {}
     try:
@@ -258,14 +224,17 @@ def read_answers(path: Path, samples: Mapping[str, pa.Table]) -> dict[str, Answe
             )
         if answer is not None:
             said[key] = answer
-    found = {}
-    for lang, table in samples.items():
-        strata = sorted({(stratum, size) for key, (stratum, size) in drawn.items() if key[0] == lang})
-        judged, relevant = dict.fromkeys(strata, 0), dict.fromkeys(strata, 0)
-        for key, answer in said.items():
-            if key[0] == lang:
-                judged[drawn[key]] += 1
-                relevant[drawn[key]] += answer
-        found[lang] = Answered([size for _, size in strata], list(judged.values()), list(relevant.values()))
-        assert table.num_rows >= sum(judged.values())
-    return found
+    return {lang: _answered(lang, drawn, said) for lang in samples}
+
+
+def _answered(
+    lang: str, drawn: Mapping[tuple[str, str, str], list[Any]], said: Mapping[tuple[str, str, str], bool]
+) -> Answered:
+    strata = sorted({tuple(stratum) for key, stratum in drawn.items() if key[0] == lang})
+    judged, relevant = dict.fromkeys(strata, 0), dict.fromkeys(strata, 0)
+    for key, answer in said.items():
+        if key[0] == lang:
+            judged[tuple(drawn[key])] += 1
+            relevant[tuple(drawn[key])] += answer
+    _, sizes, guesses = zip(*strata, strict=True) if strata else ((), (), ())
+    return Answered(sizes, tuple(judged.values()), tuple(relevant.values()), guesses)

@@ -24,8 +24,6 @@ from dsbuild.store import Store
 if TYPE_CHECKING:
     from dsbuild.builders.mined import MineRecipe, Mining
 
-# What gives evidence beside the miners where no rule says it.
-_FURTHER = "bm25,lsa"
 _SHOWN = ("fn", "fn_low", "fn_high", "fill", "median_rank", "mean_rank", "median_ranks", "beyond_depth", "n_queries", "identifiable", "draws",
           "negatives", "false_negatives")  # fmt: skip
 
@@ -64,7 +62,9 @@ def sample_nodes(mining: Mining, budget: int) -> list[Node]:
     by_name = {node.name: node for node in mining.nodes}
     rule = recipe.opened_rule()
     parts = evidence_parts(
-        recipe.retriever.use, recipe.retriever.options(), rule.evidence if isinstance(rule, Calibrated) else _FURTHER
+        recipe.retriever.use,
+        recipe.retriever.options(),
+        rule.evidence if isinstance(rule, Calibrated) else recipe.mine.strata,
     )
     blocks = replace(mining.blocks, evidence=tuple(parts))
     nodes = []
@@ -236,10 +236,12 @@ class Sampling:
     answers: Path | None = None
 
     def settle(self, samples: Mapping[str, pa.Table]) -> dict[str, Any]:
-        """Write the sample, and read the answers: for each language the share of relevant ones with its interval."""
-        from dsbuild.builders.judged_sample import interval, judgements_for, read_answers, write_sample
+        """Write the sample, say what may be expected of it, and read the answers: for each language the share of relevant ones with its interval."""
+        from dsbuild.builders.judged_interval import interval, judgements_for
+        from dsbuild.builders.judged_sample import plan_of, read_answers, write_sample
 
         found: dict[str, Any] = {"budget": self.budget, "sampled": sum(table.num_rows for table in samples.values())}
+        found["plan"] = {lang: plan_of(table) for lang, table in samples.items()}
         if self.out:
             write_sample(self.out, samples)
             found["sample"] = str(self.out)

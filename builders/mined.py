@@ -69,7 +69,8 @@ class MineSection(Section):
     decide: the language that decides for all, through ids; "": each for itself; anchor: which score of a query's positives candidates are compared
     with; siblings: whether other parts of a relevant article are refused; article: what stands in ids between article and part, such as # in
     MIRACL ("": group_id alone says what an article is); hardness: retrievers that do not mine and only say how hard the
-    negatives are for them ("auto": one of bm25 and lsa, for a rule that learns also ngrams; "none"); candidates: whether the release
+    negatives are for them ("auto": one of bm25 and lsa, for a rule that learns also ngrams; "none"); strata: retrievers that say, beside those
+    that mine, how likely a negative is relevant where a sample for a judge is drawn and no rule learned it; candidates: whether the release
     holds the table of candidates; draws: of the positive that stays known where false negatives are measured (0: they are not).
     """
 
@@ -78,6 +79,7 @@ class MineSection(Section):
     siblings: bool = True
     article: str = ""
     hardness: str = "auto"
+    strata: str = "bm25,lsa,ngrams,words"
     candidates: bool = True
     draws: int = Field(default=DRAWS, ge=0)
 

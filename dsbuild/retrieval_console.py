@@ -56,6 +56,11 @@ def print_judged(found: Mapping[str, Any]) -> None:
     console = new_console()
     if "sample" in found:
         console.print(Text(f"sample of {number(found['sampled'])} negatives: {found['sample']}"), highlight=False)
+    for lang, plan in found["plan"].items() if "languages" not in found else ():
+        said = ", ".join(
+            f"{100 * one['half_width']:.1f} points at {one['fn']:.0%} false negatives ({number(one['for_5_points'])} for 5)" for one in plan
+        )  # fmt: skip
+        console.print(Text(f"{lang}: about, on either side: {said}"), highlight=False)
     for lang, one in found.get("languages", {}).items():
         share = "nothing judged" if one["fn"] is None else f"{one['fn']:.1%} false negatives"
         said = f"{lang}: {share}, 95 % interval {one['fn_low']:.1%} to {one['fn_high']:.1%}, {number(one['judged'])} judged"
