@@ -11,15 +11,12 @@ wheel = Path(sys.argv[1]).resolve()
 names = zipfile.ZipFile(wheel).namelist()
 tops = {name.split("/")[0] for name in names}
 assert all(top == "dsbuild" or top.startswith("dsbuild-") for top in tops), f"stray top-level names: {tops}"
-for needed in (
-    "py.typed",
-    "languages.tsv",
-    "filters/lid.176.ftz",
-    "cards/card.md.jinja",
-    "builders/sample_corpus.jsonl",
-    "translate/mini/model.bin",
-):
-    assert f"dsbuild/{needed}" in names, f"the wheel lacks {needed}"
+root = Path(__file__).resolve().parent.parent
+for room in ("dsbuild", "builders", "translate", "project", "filters", "cards"):
+    for path in (root / room).rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            needed = path.relative_to(root / "dsbuild" if room == "dsbuild" else root).as_posix()
+            assert f"dsbuild/{needed}" in names, f"the wheel lacks {needed}"
 with tempfile.TemporaryDirectory() as folder:
     venv.create(folder, with_pip=True)
     python = Path(folder) / "bin" / "python"

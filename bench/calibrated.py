@@ -85,7 +85,7 @@ def mined(rule: str, setting: str, place: Path) -> dict[str, Any]:
 def alone(rule: str, setting: str, place: Path) -> dict[str, Any]:
     """Mine in this process."""
     from dsbuild.builders import build
-    from dsbuild.builders import mined as mining
+    from dsbuild.builders.mining import mined as mining
 
     given = {"source.src": f"beir:{place / 'set'}", "source.lang": "en", "retriever.use": "bm25", "rule.name": rule}
     recipe = build.compose(None, given, [f"retriever.depth={DEPTH}", setting], kind="mine")

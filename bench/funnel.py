@@ -28,9 +28,9 @@ import pyarrow.compute as pc
 from near_memory import peak
 
 from dsbuild import executors, parquet, run
-from dsbuild.builders.funnel import funnel_nodes
-from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
-from dsbuild.builders.generation import GENERATED
+from dsbuild.builders.funnel.nodes import funnel_nodes
+from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
+from dsbuild.builders.generation.generation import GENERATED
 from dsbuild.graph import Input, Node
 from dsbuild.stage import UNIT_ROWS, Result, Shard, Workspace
 from dsbuild.store import Store

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from dsbuild import parquet, run
-from dsbuild.builders import build, measured, mined
-from dsbuild.builders.judged_interval import Answered, interval, planned
-from dsbuild.builders.judged_sample import allocated
+from dsbuild.builders import build
+from dsbuild.builders.mining import measured, mined
+from dsbuild.builders.mining.judged_interval import Answered, interval, planned
+from dsbuild.builders.mining.judged_sample import allocated
 from dsbuild.graph import Input
 from dsbuild.store import Store
 

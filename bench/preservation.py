@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dsbuild.builders.bm25 import BM25
-from dsbuild.builders.damage import gather, weigh
-from dsbuild.builders.pair_signs import Parallel, Signs
-from dsbuild.builders.rank_statistics import differences
-from dsbuild.builders.retriever import Collection
-from dsbuild.builders.spoiled import SPOILS
-from dsbuild.builders.terminology import splits
+from dsbuild.builders.evaluation.damage import gather, weigh
+from dsbuild.builders.evaluation.pair_signs import Parallel, Signs
+from dsbuild.builders.evaluation.rank_statistics import differences
+from dsbuild.builders.evaluation.spoiled import SPOILS
+from dsbuild.builders.evaluation.terminology import splits
+from dsbuild.builders.retrieval.bm25 import BM25
+from dsbuild.builders.retrieval.retriever import Collection
 
 XQUAD = Path(__file__).parent.parent.parent / "shared/data/projection/xquad"
 SHARE = 0.05
@@ -266,7 +266,7 @@ def _alike(one: str, other: str) -> bool:
 
 def words(data: Xquad, scratch: Path) -> dict[str, Any]:
     r"""MRR@10 against English with marks kept and after a naive `\w`, and whether each alarms."""
-    from dsbuild.builders.evaluated import DROP
+    from dsbuild.builders.evaluation.evaluated import DROP
 
     naive = [[" ".join(re.findall(r"\w+", text)) for text in texts] for texts in (data.docs, data.queries)]
     plain = data.parallel(data.docs, data.queries)

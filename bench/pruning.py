@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dsbuild.builders import build, pruned
+from dsbuild.builders import build
+from dsbuild.builders.pruning import pruned
 
 RETRIEVERS = "bm25,ngrams,lsa,words,likelihood,feedback,divergence,rrf:bm25+lsa,interleave:ngrams+words"
 N_QUERIES, GOAL_TAU, GOAL_FACTOR = 40, 0.9, 5.0

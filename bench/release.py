@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsbuild import parquet, release
-from dsbuild.builders.difference import MEMORY, difference, opened
+from dsbuild.builders.releases.difference import MEMORY, difference, opened
 from dsbuild.cards.card import render_card
 from dsbuild.stage import VERDICTS
 from dsbuild.tables import DOCUMENTS
@@ -134,7 +134,7 @@ def timed(act: Callable[[], Any]) -> tuple[float, Any]:
 _COMMAND = """
 import sys, time
 from pathlib import Path
-from dsbuild.builders import cut
+from dsbuild.builders.releases import cut
 started = time.perf_counter()
 cut.RENDERERS = ()
 cut.cut(Path(sys.argv[1]), cut.wanted("bench", "1.0.0"), Path(sys.argv[2]))

@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 from calibrated import calibrated
 
-from dsbuild.builders import exact_search
-from dsbuild.builders.bm25 import BM25
-from dsbuild.builders.retriever import Collection, cores
+from dsbuild.builders.retrieval import exact_search
+from dsbuild.builders.retrieval.bm25 import BM25
+from dsbuild.builders.retrieval.retriever import Collection, cores
 
 DIM, DEPTH, NEGATIVES, MARGIN = 384, 50, 4, 0.95
 # The blocks of `exact_search`.

@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 from texts import Prose
 
 from dsbuild import executors, run
-from dsbuild.builders.read import ReadSource
-from dsbuild.builders.source import BATCH_ROWS, open_source
+from dsbuild.builders.sources.read import ReadSource
+from dsbuild.builders.sources.source import BATCH_ROWS, open_source
 from dsbuild.graph import Input, Node
 from dsbuild.stage import Result, Shard, Workspace
 from dsbuild.store import Store

@@ -38,7 +38,7 @@ import pyarrow as pa
 from texts import Prose
 
 from dsbuild import executors, parquet, run
-from dsbuild.builders.translated import HARD
+from dsbuild.builders.translation.translated import HARD
 from dsbuild.engine import TranslationEngine
 from dsbuild.filters.checks import CheckTranslations
 from dsbuild.graph import Input, Node, Progress

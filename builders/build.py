@@ -9,34 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import executors, release, run
-from dsbuild.builders import (
-    contaminated,
-    draft,
-    examples,
-    filtered_draft,
-    generated,
-    judging,
-    mined,
-    projected,
-    pruned,
-    splitting,
-    translated_texts_draft,
-)
-from dsbuild.builders.contaminated import ContaminationRecipe
-from dsbuild.builders.filtered import FilterRecipe, prepare_filter
-from dsbuild.builders.generate_recipe import GenerateRecipe
-from dsbuild.builders.generated import Generating
-from dsbuild.builders.guard import stop_if_bad, stop_if_lost
-from dsbuild.builders.judge_recipe import JudgeRecipe
+from dsbuild.builders.filtering import contaminated, filtered_draft, splitting
+from dsbuild.builders.filtering.contaminated import ContaminationRecipe
+from dsbuild.builders.filtering.filtered import FilterRecipe, prepare_filter
+from dsbuild.builders.filtering.splitting import SplitRecipe
+from dsbuild.builders.generation import generated
+from dsbuild.builders.generation.generate_recipe import GenerateRecipe
+from dsbuild.builders.generation.generated import Generating
+from dsbuild.builders.judging import judging
+from dsbuild.builders.judging.judge_recipe import JudgeRecipe
 from dsbuild.builders.made_by import TRANSLATIONS
-from dsbuild.builders.mined import MineRecipe
+from dsbuild.builders.mining import mined
+from dsbuild.builders.mining.mined import MineRecipe
 from dsbuild.builders.place import held_folder
-from dsbuild.builders.projected import ProjectRecipe
-from dsbuild.builders.pruned import PruneRecipe
+from dsbuild.builders.projection import projected
+from dsbuild.builders.projection.projected import ProjectRecipe
+from dsbuild.builders.pruning import pruned
+from dsbuild.builders.pruning.pruned import PruneRecipe
 from dsbuild.builders.recipes import find
-from dsbuild.builders.splitting import SplitRecipe
-from dsbuild.builders.translated import Prepared, TranslateRecipe, prepare
-from dsbuild.builders.translated_texts import TextsRecipe, prepare_texts
+from dsbuild.builders.translation import draft, examples, translated_texts_draft
+from dsbuild.builders.translation.guard import stop_if_bad, stop_if_lost
+from dsbuild.builders.translation.translated import Prepared, TranslateRecipe, prepare
+from dsbuild.builders.translation.translated_texts import TextsRecipe, prepare_texts
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.graph import Node
 from dsbuild.recipe import apply_settings, read_yaml, validate

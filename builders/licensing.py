@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dsbuild.builders.opened import Opened
-from dsbuild.builders.source import SourceFacts
+from dsbuild.builders.sources.opened import Opened
+from dsbuild.builders.sources.source import SourceFacts
 from dsbuild.cards import licences
 from dsbuild.engine import Terms
 from dsbuild.errors import RecipeError

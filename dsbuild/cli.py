@@ -222,7 +222,7 @@ def build_and_print(
 def status(folder: Folder, output: OutputFormat = Format.text) -> None:
     """What a release folder holds: tables, rows, accounting, engines, and whether it is complete."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.status(folder)
     print_found(output, found, lambda: console.print_status(found))
@@ -237,7 +237,7 @@ def explain(
 ) -> None:
     """Everything that happened to one row, also a dropped one: source, each stage's input, output, scores and model, and the rule that dropped it."""
     from dsbuild import explain_console
-    from dsbuild.builders import explaining
+    from dsbuild.builders.releases import explaining
 
     found = explaining.explain(folder, row_id, lang)
     print_found(output, found, lambda: explain_console.print_explain(found))
@@ -259,7 +259,7 @@ def verify(
     Example: dsbuild verify my-org/msmarco-hi@v1.0.0
     """
     from dsbuild import console
-    from dsbuild.builders import remote, verification
+    from dsbuild.builders.releases import remote, verification
 
     if remote.is_published(name) and not Path(name).exists():
         found = remote.verify_remote(name, endpoint, lambda line: typer.echo(line, err=True))
@@ -274,7 +274,7 @@ def verify(
 def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Format.text) -> None:
     """What other thresholds would keep and drop, from the stored scores; runs no model and changes nothing."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.what_if(folder, settings or [])
     print_found(output, found, lambda: console.print_what_if(found))
@@ -293,7 +293,7 @@ def list_names(
 ) -> None:
     """List the names that recipes and options may use."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.listing(kind)
     print_found(output, found, lambda: console.print_listing(found))
@@ -303,7 +303,7 @@ def list_names(
 def doctor(output: OutputFormat = Format.text) -> None:
     """Say what works on this machine: engines, extras, devices, and what to install for the rest."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.doctor()
     print_found(output, found, lambda: console.print_doctor(found))

@@ -27,7 +27,7 @@ def card_init(
 
     Example: dsbuild card init outputs/msmarco-sample-hi/0.0.0-draft
     """
-    from dsbuild.builders import answering
+    from dsbuild.builders.releases import answering
 
     found = answering.init(folder, out)
     print_found(
@@ -50,7 +50,7 @@ def card_check(
 
     Example: dsbuild card check outputs/msmarco-sample-hi/1.0.0 --strict
     """
-    from dsbuild.builders import answering
+    from dsbuild.builders.releases import answering
 
     found = answering.check(path, croissant=croissant)
     print_found(output, found, lambda: _print_check(found))

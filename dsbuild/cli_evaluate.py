@@ -87,7 +87,8 @@ def evaluate_negatives(
     Example: dsbuild evaluate negatives --src beir:DIR --retriever lsa --rule random --set rule.window=10-110 --draws 20
     """
     from dsbuild import console, retrieval_console
-    from dsbuild.builders import build, measured, mined
+    from dsbuild.builders import build
+    from dsbuild.builders.mining import measured, mined
 
     given: dict[str, Any] = {
         "source.src": mined.as_source(src),
@@ -153,7 +154,7 @@ def evaluate_retrieval(
     Example: dsbuild evaluate retrieval outputs/msmarco-sample-hi/0.0.0-draft
     """
     from dsbuild import console, evaluation_console
-    from dsbuild.builders import evaluated
+    from dsbuild.builders.evaluation import evaluated
 
     recipe = evaluated.recipe_of(
         src,
@@ -211,7 +212,7 @@ def evaluate_projection(
     Example: dsbuild evaluate projection --gold xquad:xquad.hi.json --pred outputs/xquad-hi/0.0.0-draft
     """
     from dsbuild import projection_console
-    from dsbuild.builders import judged_spans
+    from dsbuild.builders.projection import judged_spans
 
     if match not in ("auto", "id", "place"):
         raise RecipeError(f"--match {match}: say id or place")

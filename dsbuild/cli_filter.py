@@ -68,8 +68,8 @@ def filter_(
     """
     from dsbuild import console, filter_console
     from dsbuild.builders import build
-    from dsbuild.builders import dry_run as dry
-    from dsbuild.builders.filtered import FilterRecipe
+    from dsbuild.builders.filtering import dry_run as dry
+    from dsbuild.builders.filtering.filtered import FilterRecipe
 
     given: dict[str, Any] = {
         "source.src": src, "source.lang": lang, "source.limit": limit, "profile": profile, "thresholds": thresholds,
@@ -96,7 +96,7 @@ def lid(
 ) -> None:
     """Identify the language of each line: label, score, script, agreement; no label where there is too little to say."""
     from dsbuild import filter_console
-    from dsbuild.builders import identified
+    from dsbuild.builders.filtering import identified
 
     found = identified.identify_lines(file, model)
     print_found(output, found, lambda: filter_console.print_identified(found))
@@ -123,7 +123,8 @@ def calibrate(
     Example: dsbuild calibrate --src jsonl:trusted.jsonl --lang hi --out hi.json, then dsbuild filter ... --thresholds hi.json
     """
     from dsbuild import filter_console
-    from dsbuild.builders import build, calibrated
+    from dsbuild.builders import build
+    from dsbuild.builders.filtering import calibrated
 
     columns = {"text": text} if text else {}
     found = calibrated.calibrate_source(src, lang, out, drop=build.share(drop), columns=columns, seed=seed)
@@ -153,7 +154,8 @@ def train_classifier(
     Then: dsbuild filter ... --set classifier.model=FILE --set classifier.retain=0.1 --set filters=[language,classifier]
     """
     from dsbuild import filter_console
-    from dsbuild.builders import build, calibrated
+    from dsbuild.builders import build
+    from dsbuild.builders.filtering import calibrated
 
     found = calibrated.train_on(positives, negatives, out, seed=seed, share=build.share(share))
     print_found(output, found, lambda: filter_console.print_facts(found))

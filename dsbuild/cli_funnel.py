@@ -27,12 +27,12 @@ def funnel(
     Example: dsbuild funnel outputs/NAME/0.0.0-draft --samples 5 --real beir:DIR
     """
     from dsbuild import funnel_console
-    from dsbuild.builders import funnel_report
-    from dsbuild.builders.real_queries import real_shapes
+    from dsbuild.builders.funnel import report
+    from dsbuild.builders.generation.real_queries import real_shapes
 
     compared = real_shapes(real, lang) if real else None
     found = {
         "release": str(folder),
-        "languages": funnel_report.facts_of_release(folder, samples=samples, real=compared),
+        "languages": report.facts_of_release(folder, samples=samples, real=compared),
     }
     print_found(output, found, lambda: funnel_console.print_funnel(found))

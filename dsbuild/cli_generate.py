@@ -98,7 +98,8 @@ def _add(task: str, about: str, example: str) -> None:
         dry_run: DryRun = False,
         output: OutputFormat = Format.text,
     ) -> None:
-        from dsbuild.builders import build, mined
+        from dsbuild.builders import build
+        from dsbuild.builders.mining import mined
 
         given: dict[str, Any] = {
             "task": task, "source.src": mined.as_source(src), "source.lang": lang,
@@ -203,7 +204,8 @@ def judge(
 
     Example: dsbuild generate judge --src beir:DIR --retriever bm25 --depth 10 --engine openai --base-url URL --model NAME
     """
-    from dsbuild.builders import build, mined
+    from dsbuild.builders import build
+    from dsbuild.builders.mining import mined
 
     given: dict[str, Any] = {
         "source.src": mined.as_source(src), "source.lang": lang, "mode": mode, "pairs.of": pairs, "pairs.depth": depth, "pairs.limit": limit,

@@ -54,7 +54,7 @@ def split(
     Example: dsbuild split --src outputs/msmarco-sample-hi/0.0.0-draft --train 0.9 --dev 0.05 --test 0.05
     """
     from dsbuild import console, leakage_console
-    from dsbuild.builders import splitting
+    from dsbuild.builders.filtering import splitting
 
     reporter = console.reporter(sys.stderr)
     with reporter:
@@ -95,7 +95,7 @@ def contamination(
     Example: dsbuild contamination --src jsonl:train.jsonl --lang en --against questions.jsonl
     """
     from dsbuild import console, leakage_console
-    from dsbuild.builders import contaminated
+    from dsbuild.builders.filtering import contaminated
 
     reporter = console.reporter(sys.stderr)
     with reporter:

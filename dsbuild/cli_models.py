@@ -22,7 +22,7 @@ ModelsDir = Annotated[
 def models_list(folder: ModelsDir = "", output: OutputFormat = Format.text) -> None:
     """The known models: licence, size, languages, and which are here."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.model_list(folder)
     print_found(output, found, lambda: console.print_models(found))
@@ -36,7 +36,7 @@ def models_show(
 ) -> None:
     """The card of one model."""
     from dsbuild import console
-    from dsbuild.builders import inspection
+    from dsbuild.builders.releases import inspection
 
     found = inspection.model_card(name, folder)
     print_found(output, found, lambda: console.print_model(found))

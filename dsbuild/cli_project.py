@@ -101,7 +101,8 @@ def project(
 
     Example: dsbuild project --src xquad:en.json --target xquad:hi.json --langs hi --method auto
     """
-    from dsbuild.builders import build, labelled_files, projected
+    from dsbuild.builders import build
+    from dsbuild.builders.projection import projected, written_files
 
     given: dict[str, Any] = {
         "source.src": src, "source.lang": src_lang, "source.limit": limit,
@@ -111,10 +112,10 @@ def project(
         "method": method, "target_precision": target_precision, "engine.name": engine, "engine.model": model,
     }  # fmt: skip
     made: Any = build.compose(recipe, given, settings or [], "project")
-    wanted = labelled_files.wanted(write or [], made)
+    wanted = written_files.wanted(write or [], made)
 
     def written(found: Mapping[str, Any]) -> dict[str, Any]:
-        return {"written": labelled_files.write_all(Path(found["release"]), wanted)}
+        return {"written": written_files.write_all(Path(found["release"]), wanted)}
 
     build_and_print(made, out, store, executor.value, workers, dry_run=dry_run, output=output, more=written)
 
@@ -157,7 +158,8 @@ def calibrate_projection(
     Then: dsbuild project ... --set auto.calibration=hi.json
     """
     from dsbuild import project_console
-    from dsbuild.builders import build, calibrated_spans, projected
+    from dsbuild.builders import build
+    from dsbuild.builders.projection import calibrated_spans, projected
 
     given: dict[str, Any] = {
         "source.src": src, "source.lang": src_lang, "source.limit": limit,
@@ -217,7 +219,7 @@ def triples(
     Example: dsbuild triples --src jsonl:triples.jsonl --lang en --labelled jsonl:judged.jsonl --target-precision 0.9
     """
     from dsbuild.builders import build
-    from dsbuild.builders import triples as judged
+    from dsbuild.builders.filtering import triples as judged
 
     given: dict[str, Any] = {
         "source.src": src, "source.lang": lang, "source.limit": limit, "profile": "triple", "entailment.model": nli,

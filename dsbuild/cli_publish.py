@@ -33,7 +33,7 @@ def publish(
     Example: dsbuild publish outputs/msmarco-hi/1.0.0 --repo my-org/msmarco-hi --dry-run
     """
     from dsbuild import publish_console
-    from dsbuild.builders import publish as publishing
+    from dsbuild.builders.releases import publish as publishing
 
     found = publishing.publish(
         folder, repo, endpoint=endpoint, dry_run=dry_run, as_pr=as_pr, private=private, say=lambda line: typer.echo(line, err=True)

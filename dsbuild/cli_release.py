@@ -77,7 +77,7 @@ def release(
     Example: dsbuild release outputs/msmarco-sample-hi/0.0.0-draft --name msmarco-hi --version 1.0.0
     """
     from dsbuild import release_console
-    from dsbuild.builders import cut
+    from dsbuild.builders.releases import cut
 
     want = cut.wanted(
         name,
@@ -110,7 +110,7 @@ def diff(
     Example: dsbuild diff outputs/msmarco-hi/1.0.0 outputs/msmarco-hi/1.1.0
     """
     from dsbuild import release_console
-    from dsbuild.builders import difference
+    from dsbuild.builders.releases import difference
 
     found = difference.difference(difference.opened(before), difference.opened(after), samples=samples, memory=memory)
     print_found(output, found, lambda: release_console.print_difference(found))
@@ -138,7 +138,7 @@ def rebuild(
     Example: dsbuild rebuild outputs/msmarco-hi/1.0.0 --src beir:data/msmarco
     """
     from dsbuild import console, release_console
-    from dsbuild.builders import rebuild as again
+    from dsbuild.builders.releases import rebuild as again
 
     reporter = console.reporter(sys.stderr)
     with reporter:

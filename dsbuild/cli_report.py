@@ -20,7 +20,7 @@ def report(
     output: OutputFormat = Format.text,
 ) -> None:
     """Write one offline HTML page of a release: funnels, thresholds, lengths, texts side by side."""
-    from dsbuild.builders import report_facts
+    from dsbuild.builders.releases import report_facts
 
     found = report_facts.write_report(folder, out)
     print_found(output, found, lambda: typer.echo(f"report: {found['report']}"))
@@ -64,8 +64,9 @@ def review(
     Relations on sheets: dsbuild review sheet DIR --langs hi --n 100; then dsbuild review sum A.tsv B.tsv
     """
     from dsbuild import review_console
-    from dsbuild.builders import judgements, review_sheet
-    from dsbuild.builders import review as reviews
+    from dsbuild.builders.evaluation import judgements
+    from dsbuild.builders.projection import review_sheet
+    from dsbuild.builders.releases import review as reviews
 
     if str(paths[0]) == "merge":
         if len(paths) < 2 or out is None:

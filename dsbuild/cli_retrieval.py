@@ -92,7 +92,8 @@ def mine(
 
     Example: dsbuild mine --src beir:DIR --retriever bm25,lsa --rule percpos --set rule.percent=0.95 --negatives 4
     """
-    from dsbuild.builders import build, mined
+    from dsbuild.builders import build
+    from dsbuild.builders.mining import mined
 
     given: dict[str, Any] = {
         "source.src": mined.as_source(src),
@@ -152,7 +153,8 @@ def prune(
 
     Example: dsbuild prune --src beir:DIR --retriever bm25,lsa,ngrams,words --target-tau 0.95 --out DIR2
     """
-    from dsbuild.builders import build, mined
+    from dsbuild.builders import build
+    from dsbuild.builders.mining import mined
 
     given: dict[str, Any] = {
         "source.src": mined.as_source(src),
@@ -202,7 +204,7 @@ def select_tasks(
     Example: dsbuild select-tasks SCORES.csv --keep NQ --min-spearman 0.8 --max-mse 0.5
     """
     from dsbuild import prune_console
-    from dsbuild.builders import task_selection
+    from dsbuild.builders.evaluation import task_selection
 
     table = task_selection.read_scores(scores, type_column)
     kept = [name.strip() for name in (keep or "").split(",") if name.strip()]
@@ -253,8 +255,8 @@ def export(
     Example: dsbuild export outputs/mine/0.0.0-draft --to st-ntuple --langs hi --n 4 --out triples
     """
     from dsbuild import retrieval_console
-    from dsbuild.builders import exported
-    from dsbuild.builders.scope import Selection
+    from dsbuild.builders.exports import exported
+    from dsbuild.builders.exports.scope import Selection
 
     def parts(said: Optional[str]) -> tuple[str, ...]:
         return tuple(part.strip() for part in (said or "").split(",") if part.strip())

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from dsbuild.builders.funnel_sections import bounds, judged_shares, reason
+from dsbuild.builders.funnel.sections import bounds, judged_shares, reason
 from dsbuild.console import new_console, new_table, number
 
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsbuild import executors, parquet, release, run
-from dsbuild.builders.funnel import Funnelled, funnel_nodes
-from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
-from dsbuild.builders.funnel_report import funnel_facts
-from dsbuild.builders.funnel_sections import funnel_sections
-from dsbuild.builders.generation import GENERATED
+from dsbuild.builders.funnel.nodes import Funnelled, funnel_nodes
+from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
+from dsbuild.builders.funnel.report import funnel_facts
+from dsbuild.builders.funnel.sections import funnel_sections
+from dsbuild.builders.generation.generation import GENERATED
 from dsbuild.filters.query_shapes import Shapes
 from dsbuild.graph import Input, Node, Progress
 from dsbuild.stage import VERDICTS, Result, Shard, Workspace

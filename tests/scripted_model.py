@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from dsbuild.builders import ask_model
-from dsbuild.builders.ask_model import AskModel, ModelChoice
+from dsbuild.builders.generation import ask_model
+from dsbuild.builders.generation.ask_model import AskModel, ModelChoice
 from dsbuild.engine import Terms
 from dsbuild.language_model import Abilities, Call, Said
 from dsbuild.stage import Result, Workspace

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.ask_model import Bounds, ModelChoice
-from dsbuild.builders.generation import generated_id
+from dsbuild.builders.generation.ask_model import Bounds, ModelChoice
+from dsbuild.builders.generation.generation import generated_id
 from dsbuild.errors import EngineError
 from dsbuild.language_model import Said
 from tests.scripted_model import ScriptedModel, ask, passages

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.source import open_source
+from dsbuild.builders.sources.source import open_source
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.tables import CORPUS, QRELS, QUERIES
 

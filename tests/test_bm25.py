@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.bm25 import BM25
-from dsbuild.builders.lexical_tokens import terms
-from dsbuild.builders.retriever import Collection
+from dsbuild.builders.retrieval.bm25 import BM25
+from dsbuild.builders.retrieval.lexical_tokens import terms
+from dsbuild.builders.retrieval.retriever import Collection
 
 WORDS = [f"w{number}" for number in range(60)]
 

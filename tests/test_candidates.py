@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.candidates import Anchors, Candidates
+from dsbuild.builders.retrieval.candidates import Anchors, Candidates
 from dsbuild.errors import SourceError
 from dsbuild.tables import CANDIDATES
 

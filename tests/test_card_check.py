@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.card_check import check_card
-from dsbuild.builders.contents import contents
+from dsbuild.builders.releases.card_check import check_card
+from dsbuild.builders.releases.contents import contents
 from tests.small_set import cli, make, write_memory, write_set
 
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from dsbuild.builders import TASKS
-from dsbuild.builders.generate_recipe import GenerateRecipe
-from dsbuild.builders.queries import PassageQueries
-from dsbuild.builders.query_styles import ZeroShot
+from dsbuild.builders.generation.generate_recipe import GenerateRecipe
+from dsbuild.builders.generation.queries import PassageQueries
+from dsbuild.builders.generation.query_styles import ZeroShot
 from dsbuild.language_model import Sampling
 from dsbuild.llm import close_models
 from dsbuild.recipe import read_yaml, validate
@@ -181,7 +181,7 @@ def test_a_style_of_two_steps_counts_both(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_named_recipe_is_whole_and_says_which_model_it_lacks(name: str, tmp_path: Path) -> None:
-    recipe = ROOT / "builders" / f"{name}.yaml"
+    recipe = ROOT / "builders" / "recipes" / f"{name}.yaml"
     values, lines = read_yaml(recipe)
     made = validate(GenerateRecipe, values, where=name, lines=lines)
     assert isinstance(made, GenerateRecipe)

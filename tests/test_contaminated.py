@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.contaminated import check, set_names
+from dsbuild.builders.filtering.contaminated import check, set_names
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.release import read_manifest
 from tests.small_set import ASK_RIVER, RIVER, cli, digests, make, rows, said, write_memory, write_set

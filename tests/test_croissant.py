@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dsbuild import parquet, release
-from dsbuild.builders.facts import _asks, render_croissant, render_facts, validate_croissant
+from dsbuild.builders.releases.facts import _asks, render_croissant, render_facts, validate_croissant
 from dsbuild.cards.croissant import CONFORMS_TO, _usage
 from dsbuild.errors import MissingExtra, ReleaseError
 from tests.small_set import cli, make, rows, write_memory, write_set

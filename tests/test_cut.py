@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from dsbuild import release
-from dsbuild.builders import cut
-from dsbuild.builders.verification import verify
+from dsbuild.builders.releases import cut
+from dsbuild.builders.releases.verification import verify
 from dsbuild.errors import DsbuildError, ReleaseError, StoreError
 from tests.small_releases import DOCS, document_schema, write, write_docs
 from tests.small_set import ROOT, cli, digests

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.facts import compute
+from dsbuild.builders.releases.facts import compute
 from dsbuild.cards.answers import NOT_ANSWERED, questions, sections
 from dsbuild.cards.datasheet import datasheet, quoted
 from tests.small_set import MARKET, QRELS, TRAIN, cli, make, write_memory, write_set

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.dense import Dense
-from dsbuild.builders.retriever import Collection, open_retrievers
+from dsbuild.builders.retrieval.dense import Dense
+from dsbuild.builders.retrieval.retriever import Collection, open_retrievers
 from dsbuild.errors import EngineError, MissingExtra, RecipeError, SourceError, UnknownName
 
 WORDS = "[UNK] query passage cat dog mat sun moon star sea ship sail".split()

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders import cut, row_pairs
-from dsbuild.builders.difference import difference, opened
-from dsbuild.builders.versions import propose
+from dsbuild.builders.releases import cut, row_pairs
+from dsbuild.builders.releases.difference import difference, opened
+from dsbuild.builders.releases.versions import propose
 from dsbuild.errors import ReleaseError
 from dsbuild.stage import verdict
 from tests.small_releases import DOCS, document_schema, write, write_docs

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders.duplicates import duplicate_nodes, near_of
-from dsbuild.builders.filtered import Stream
+from dsbuild.builders.filtering.duplicates import duplicate_nodes, near_of
+from dsbuild.builders.filtering.filtered import Stream
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.duplicates import DUPLICATES, Keyed, joined
 from dsbuild.stage import Shards

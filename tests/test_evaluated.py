@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders import evaluated, evaluations
-from dsbuild.builders.measure_retrieval import measure
-from dsbuild.builders.verification import verify
+from dsbuild.builders.evaluation import evaluated, evaluations
+from dsbuild.builders.evaluation.measure_retrieval import measure
+from dsbuild.builders.releases.verification import verify
 from dsbuild.errors import RecipeError, ReleaseError, UnknownName
 from tests.small_releases import write
 from tests.small_set import cli

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsbuild.builders import exact_search
+from dsbuild.builders.retrieval import exact_search
 from dsbuild.errors import SourceError
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders import examples
+from dsbuild.builders.translation import examples
 
 
 def test_sources_are_read_from_the_groups_that_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.explaining import explain
+from dsbuild.builders.releases.explaining import explain
 from dsbuild.errors import ReleaseError, UnknownName
 from dsbuild.stage import digest
 from tests.small_set import (

@@ -284,7 +284,7 @@ def test_every_language_has_a_code_of_mteb() -> None:
     from mteb.languages import ISO_TO_LANGUAGE, ISO_TO_SCRIPT
 
     from dsbuild import languages
-    from dsbuild.builders.export_mteb import code
+    from dsbuild.builders.exports.mteb import code
 
     for lang in languages.codes():
         language, script = code(lang).split("-")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders.flat import open_flat
+from dsbuild.builders.sources.flat import open_flat
 from dsbuild.errors import SourceError
 from tests.small_set import cli
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dsbuild import parquet, release
-from dsbuild.builders.facts import (
+from dsbuild.builders.releases.facts import (
     answers_of,
     check_facts,
     compute,

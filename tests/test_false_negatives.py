@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsbuild.builders.false_negatives import shares
-from dsbuild.builders.logistic import Logistic
+from dsbuild.builders.mining.false_negatives import shares
+from dsbuild.builders.mining.logistic import Logistic
 from dsbuild.errors import RecipeError, SourceError
 from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 from tests.test_mined import made, mine, negatives, write

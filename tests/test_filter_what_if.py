@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.report_facts import report_facts
+from dsbuild.builders.releases.report_facts import report_facts
 from dsbuild.filters.calibration import Calibration, Entry
 from dsbuild.release import read_manifest
 from tests.small_set import DOCS, QUERIES, cli, rows, write_set

@@ -323,7 +323,7 @@ def test_pairs_are_checked_as_translations(tmp_path: Path) -> None:
 
 
 def test_a_release_tells_no_place_of_a_model_and_counts_all_that_was_masked(tmp_path: Path) -> None:
-    from dsbuild.builders import readflat
+    from dsbuild.builders.sources import readflat
     from dsbuild.filters.language import MODEL
 
     mails = [{"id": f"m{n}", "text": f"{EN[n % 4]} Write to anna{n}@example.org."} for n in range(5)]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsbuild.builders.flat import open_flat
-from dsbuild.builders.readflat import ReadFlat
+from dsbuild.builders.sources.flat import open_flat
+from dsbuild.builders.sources.readflat import ReadFlat
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.stage import parameters
 

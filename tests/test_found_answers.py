@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild.builders.found_answers import Passage
+from dsbuild.builders.generation.found_answers import Passage
 
 WORDS = "river नदी १२ मदुरै ஆறு 東京 가다 straße क़लम Ｒｓ １９".split()
 TYPED = (

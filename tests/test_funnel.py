@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
+from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
 from dsbuild.errors import RecipeError, UnknownName
 from tests.generated_rows import Given, came_out, lost, ran, verdicts
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders.funnel_judge import agreement, read_gold
-from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
+from dsbuild.builders.funnel.judge import agreement, read_gold
+from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from tests.generated_rows import Given, Query, ran, released
 from tests.small_set import cli

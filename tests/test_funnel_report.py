@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.funnel_report import facts_of_release
-from dsbuild.builders.funnel_sections import funnel_sections
-from dsbuild.builders.funnel_what_if import what_if_funnel
-from dsbuild.builders.report_sections import section
+from dsbuild.builders.funnel.report import facts_of_release
+from dsbuild.builders.funnel.sections import funnel_sections
+from dsbuild.builders.funnel.what_if import what_if_funnel
+from dsbuild.builders.releases.report_sections import section
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.query_shapes import Shapes, distance
 from tests.generated_rows import Given, ran, released

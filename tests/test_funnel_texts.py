@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.funnel_plan import FunnelSection, plan_funnel
-from dsbuild.builders.funnel_report import facts_of_release
-from dsbuild.builders.funnel_what_if import what_if_funnel
+from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
+from dsbuild.builders.funnel.report import facts_of_release
+from dsbuild.builders.funnel.what_if import what_if_funnel
 from dsbuild.errors import UnknownName
 from dsbuild.filters.funnel_rules import rules_of
 from dsbuild.llm import close_models

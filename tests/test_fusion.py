@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.retriever import Collection, open_retrievers
+from dsbuild.builders.retrieval.retriever import Collection, open_retrievers
 
 RUNS = {"one": ["a", "b", "c"], "two": ["c", "a", "d"]}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.generation import open_task
+from dsbuild.builders.generation.generation import open_task
 from dsbuild.llm import close_models
 from tests.scripted_chat import ScriptedChat
 from tests.scripted_model import ScriptedModel, ask, data_of, passages

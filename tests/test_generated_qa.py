@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.generation import open_task
+from dsbuild.builders.generation.generation import open_task
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.llm import close_models
 from tests.scripted_chat import ScriptedChat

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from dsbuild import parquet
-from dsbuild.builders.generated_draft import _notes
-from dsbuild.builders.generated_tables import JudgeGenerated
+from dsbuild.builders.generation.generated_draft import _notes
+from dsbuild.builders.generation.generated_tables import JudgeGenerated
 from dsbuild.stage import Shards, Workspace
 
 # id, passage, step that lost it, the query that stands for it

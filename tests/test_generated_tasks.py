@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dsbuild.builders import TASKS
-from dsbuild.builders.generation import Item
+from dsbuild.builders.generation.generation import Item
 from dsbuild.language_model import Sampling
 from dsbuild.llm import close_models
 from dsbuild.prompts import parse

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.generation import open_task
-from dsbuild.builders.triplets import one_triplet
+from dsbuild.builders.generation.generation import open_task
+from dsbuild.builders.generation.triplets import one_triplet
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.llm import close_models
 from tests.scripted_chat import ScriptedChat

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders.hub import UnreachableError
-from dsbuild.builders.source import open_source
+from dsbuild.builders.sources.hub import UnreachableError
+from dsbuild.builders.sources.source import open_source
 from dsbuild.errors import MissingExtra, SourceError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders.candidates import Anchors, Candidates
-from dsbuild.builders.identity import FIELDS, REASONS, FindTwins, Identity
-from dsbuild.builders.own_documents import OWN
+from dsbuild.builders.mining.identity import FIELDS, REASONS, FindTwins, Identity
+from dsbuild.builders.mining.own_documents import OWN
+from dsbuild.builders.retrieval.candidates import Anchors, Candidates
 from dsbuild.errors import SourceError
 from dsbuild.filters.link_texts import SignTexts
 from dsbuild.filters.near_duplicates import Near

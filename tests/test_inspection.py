@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild.builders.explaining import explain
-from dsbuild.builders.inspection import status, what_if
+from dsbuild.builders.releases.explaining import explain
+from dsbuild.builders.releases.inspection import status, what_if
 from tests.small_set import CAFE, MARKET, QRELS, WATER, WOOL, cli, digests, make, rows, said, write_memory, write_set
 
 

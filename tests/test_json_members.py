@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild.builders import json_members
-from dsbuild.builders.json_members import members
+from dsbuild.builders.sources import json_members
+from dsbuild.builders.sources.json_members import members
 from dsbuild.errors import SourceError
 
 VALUES = st.recursive(

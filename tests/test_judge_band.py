@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.facts import compute
+from dsbuild.builders.releases.facts import compute
 from dsbuild.cards.datasheet import datasheet
 from dsbuild.errors import EngineError, RecipeError
 from tests.small_set import cli, digests, rows, translate, write_memory, write_set

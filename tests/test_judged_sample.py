@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsbuild.builders.judged_interval import Answered, interval, judgements_for, planned
-from dsbuild.builders.judged_sample import STRATA, allocated, strata_of
+from dsbuild.builders.mining.judged_interval import Answered, interval, judgements_for, planned
+from dsbuild.builders.mining.judged_sample import STRATA, allocated, strata_of
 from tests.small_set import cli, rows
 from tests.test_mined import made, mine, write
 

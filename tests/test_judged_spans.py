@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild.builders.judged_spans import judge_projection
-from dsbuild.builders.report_facts import write_report
+from dsbuild.builders.projection.judged_spans import judge_projection
+from dsbuild.builders.releases.report_facts import write_report
 from dsbuild.cards.curves import coverage_precision
 from dsbuild.errors import ReleaseError, SourceError
 from tests.small_cipher import sets

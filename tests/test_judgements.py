@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders import judgements
-from dsbuild.builders.judgements import append, check, kappa, merge, read, summary
+from dsbuild.builders.evaluation import judgements
+from dsbuild.builders.evaluation.judgements import append, check, kappa, merge, read, summary
 from dsbuild.errors import SourceError, StoreError
 from dsbuild.shares import wilson
 from tests.small_set import cli

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsbuild.builders.judge_agreement import agreement, kappa
-from dsbuild.builders.judgements import kappa as kappa_of_pairs
+from dsbuild.builders.evaluation.judgements import kappa as kappa_of_pairs
+from dsbuild.builders.judging.judge_agreement import agreement, kappa
 from dsbuild.llm import close_models
 from tests.scripted_chat import ScriptedChat
 from tests.small_set import cli, digests, rows

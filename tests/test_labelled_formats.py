@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild.builders import LABELLED
-from dsbuild.builders.labelled import open_labelled
-from dsbuild.builders.labelled_massive import annotate
-from dsbuild.builders.labelled_multitacred import Multitacred, marked, translated_row, unmarked
-from dsbuild.builders.tagged_tokens import tags_of, tokens_of_text
+from dsbuild.builders.labelled.formats import open_labelled
+from dsbuild.builders.labelled.massive import annotate
+from dsbuild.builders.labelled.multitacred import Multitacred, marked, translated_row, unmarked
+from dsbuild.builders.labelled.tagged_tokens import tags_of, tokens_of_text
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.spans import Labelled, Relation, Span, problems
 from dsbuild.tokens import decode_tags

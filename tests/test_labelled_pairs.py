@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from dsbuild.builders.labelled import open_labelled
-from dsbuild.builders.labelled_pairs import paired, pairs
+from dsbuild.builders.labelled.formats import open_labelled
+from dsbuild.builders.labelled.pairs import paired, pairs
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Span
 

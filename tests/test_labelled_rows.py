@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders import labelled_rows
-from dsbuild.builders.labelled_rows import ITEMS, LINKS, Pairs, as_item, as_row, packed, places_of
+from dsbuild.builders.labelled import labelled_rows
+from dsbuild.builders.labelled.labelled_rows import ITEMS, LINKS, Pairs, as_item, as_row, packed, places_of
 from dsbuild.project.projector import Links
 from dsbuild.spans import Labelled, Relation, Span
 from dsbuild.stage import Shards

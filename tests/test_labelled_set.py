@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild.builders.labelled import open_labelled
-from dsbuild.builders.labelled_set import identified, open_section, stated_language
-from dsbuild.builders.translated import SourceSection
+from dsbuild.builders.labelled.formats import open_labelled
+from dsbuild.builders.labelled.labelled_set import identified, open_section, stated_language
+from dsbuild.builders.sections import SourceSection
 from dsbuild.errors import RecipeError
 
 EN = ["The old bridge was closed for the winter.", "Nobody knows who lit the lamp.", "She sells bread at the market."]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild.builders.labelled_splits import SplitSet, of_splits, open_split_set, split_files
+from dsbuild.builders.labelled.splits import SplitSet, of_splits, open_split_set, split_files
 from dsbuild.errors import SourceError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.lexical_tokens import Vocabulary, blocks, ngram_hashes, term_hashes, terms
+from dsbuild.builders.retrieval.lexical_tokens import Vocabulary, blocks, ngram_hashes, term_hashes, terms
 
 
 @pytest.mark.parametrize(

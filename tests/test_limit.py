@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsbuild.builders.limit import LimitSet
+from dsbuild.builders.sources.limit import LimitSet
 from dsbuild.stage import Shards, Workspace
 from dsbuild.tables import CORPUS, QRELS, QUERIES
 

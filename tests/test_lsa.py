@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.lexical_tokens import terms
-from dsbuild.builders.lsa import LSA, basis_of
-from dsbuild.builders.retriever import Collection
+from dsbuild.builders.retrieval.lexical_tokens import terms
+from dsbuild.builders.retrieval.lsa import LSA, basis_of
+from dsbuild.builders.retrieval.retriever import Collection
 
 TOPICS = (
     "whale ocean fin tide ship harbour wave",

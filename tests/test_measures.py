@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders.measures import Tally, measure_split, rounded, sizes
+from dsbuild.builders.releases.measures import Tally, measure_split, rounded, sizes
 from dsbuild.text import words
 from tests.small_set import LINES
 

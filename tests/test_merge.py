@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsbuild.builders.merge import MergeQrels
+from dsbuild.builders.filtering.merge import MergeQrels
 from dsbuild.stage import VERDICTS, Result, Workspace
 from dsbuild.tables import QRELS
 

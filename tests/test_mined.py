@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders import build, mined
+from dsbuild.builders import build
+from dsbuild.builders.mining import mined
 from dsbuild.errors import DsbuildError, RecipeError, SourceError, UnknownName
 from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 

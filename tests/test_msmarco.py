@@ -5,7 +5,7 @@ import gzip
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.source import open_source
+from dsbuild.builders.sources.source import open_source
 from dsbuild.errors import SourceError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.named_entities import NamedEntities
+from dsbuild.builders.translation.named_entities import NamedEntities
 from dsbuild.errors import RecipeError
 from dsbuild.llm import close_models
 from dsbuild.translate.engines import close_engines

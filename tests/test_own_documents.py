@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders.map_negatives import MapNegatives
-from dsbuild.builders.measure_retrieval import measure
-from dsbuild.builders.own_documents import FindOwn
+from dsbuild.builders.evaluation.measure_retrieval import measure
+from dsbuild.builders.mining.map_negatives import MapNegatives
+from dsbuild.builders.mining.own_documents import FindOwn
 from dsbuild.stage import Shards, Workspace
 from tests.small_set import cli, rows
 from tests.test_mined import made, mine, negatives, write

@@ -67,7 +67,7 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 def test_listing_engines_loads_no_model_library() -> None:
     code = (
-        "import sys; from dsbuild.builders.inspection import listing\n"
+        "import sys; from dsbuild.builders.releases.inspection import listing\n"
         "for kind in ('engines', 'sources', 'filters', 'recipes'): assert listing(kind)\n"
         "print([name for name in ('ctranslate2', 'torch', 'transformers', 'fasttext', 'datasets') if name in sys.modules])"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dsbuild.builders.pair_signs import PAIR_SIGNS, TEXT_SIGNS, Parallel, Signs
-from dsbuild.builders.retriever import Collection
+from dsbuild.builders.evaluation.pair_signs import PAIR_SIGNS, TEXT_SIGNS, Parallel, Signs
+from dsbuild.builders.retrieval.retriever import Collection
 
 TOPICS = 24
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.parallel_losses import losses
+from dsbuild.builders.releases.parallel_losses import losses
 from tests.small_set import MARKET, QRELS, TRAIN, WATER, WOOL, make, rows, write_memory, write_set
 
 

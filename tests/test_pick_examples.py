@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.pick_examples import PickExamples
-from dsbuild.builders.queries import read_pairs
+from dsbuild.builders.generation.pick_examples import PickExamples
+from dsbuild.builders.generation.queries import read_pairs
 from dsbuild.errors import SourceError
 from dsbuild.llm import close_models
 from dsbuild.stage import Workspace

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dsbuild.builders.pick_passages import PickPassages
+from dsbuild.builders.generation.pick_passages import PickPassages
 from dsbuild.stage import Workspace
 
 TEXTS = ["", " \n\t ", "　", "  short  ", "a longer passage", "نهر 👨‍👩‍👧"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders import projectors
-from dsbuild.builders.projected import by_language, public_src, set_name
-from dsbuild.builders.verification import verify
+from dsbuild.builders.projection import projectors
+from dsbuild.builders.projection.projected import by_language, public_src, set_name
+from dsbuild.builders.releases.verification import verify
 from dsbuild.errors import RecipeError
 from dsbuild.project.projector import Projected
 from dsbuild.registry import Registry

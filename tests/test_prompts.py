@@ -35,7 +35,13 @@ examples: [{lang: en, data: {passage: a}, answer: {query: b}}]
 ---
 Ask in {lang_name}. Answer {{"query": "..."}}
 """
-PACKAGES = ("dsbuild.builders", "dsbuild.translate")
+PACKAGES = (
+    "dsbuild.builders.generation",
+    "dsbuild.builders.funnel",
+    "dsbuild.builders.judging",
+    "dsbuild.builders.mining",
+    "dsbuild.translate",
+)
 SHIPPED = [
     (package, one.name.removesuffix(prompts.ENDING))
     for package in PACKAGES

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsbuild.builders import build, kept_documents, pruned
-from dsbuild.builders.certificate import said
+from dsbuild.builders import build
+from dsbuild.builders.pruning import kept_documents, pruned
+from dsbuild.builders.pruning.certificate import said
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from huggingface_hub import constants
 
-from dsbuild.builders.publish import publish
+from dsbuild.builders.releases.publish import publish
 from dsbuild.errors import ReleaseError
 from dsbuild.hub import HubError
 from tests import small_set

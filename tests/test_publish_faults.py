@@ -12,9 +12,9 @@ import time
 import pytest
 
 from dsbuild import hub as hub_client
-from dsbuild.builders import verification
-from dsbuild.builders.publish import publish
-from dsbuild.builders.remote import verify_remote
+from dsbuild.builders.releases import verification
+from dsbuild.builders.releases.publish import publish
+from dsbuild.builders.releases.remote import verify_remote
 from dsbuild.hub import HubError
 from tests import small_set
 from tests.hub_server import Answer, HubServer

@@ -14,15 +14,15 @@ import pytest
 
 from dsbuild import languages
 from dsbuild.builders import TASKS
-from dsbuild.builders.generation import open_task
-from dsbuild.builders.queries import read_pairs
-from dsbuild.builders.query_personas import LENGTHS, OFFERED
+from dsbuild.builders.generation.generation import open_task
+from dsbuild.builders.generation.queries import read_pairs
+from dsbuild.builders.generation.query_personas import LENGTHS, OFFERED
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.language_model import Said
 from tests.scripted_model import ScriptedModel, ask, data_of, passages
 from tests.test_prompts import BORDERS
 
-FOLDER = Path(__file__).resolve().parent.parent / "builders"
+FOLDER = Path(__file__).resolve().parent.parent / "builders" / "generation"
 LAMP = "The lamp of the old harbour burns every night. Sailors see its green light from twenty miles away."
 STYLES = ("zero-shot", "inpars", "promptagator", "swim-ir", "xqg")
 SHOWN = ("hi", "mr", "ta", "sw", "en", "es", "de")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsbuild.builders import rank_statistics as of
+from dsbuild.builders.evaluation import rank_statistics as of
 
 A, B = np.array([0.9, 0.8, 0.7, 0.6]), np.array([0.9, 0.7, 0.8, 0.6])
 

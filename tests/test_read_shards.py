@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild.builders.read import cut
+from dsbuild.builders.sources.read import cut
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=40), st.integers(1, 100))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders import cut
-from dsbuild.builders.rebuild import pins, rebuild
-from dsbuild.builders.verification import verify
+from dsbuild.builders.releases import cut
+from dsbuild.builders.releases.rebuild import pins, rebuild
+from dsbuild.builders.releases.verification import verify
 from dsbuild.errors import DsbuildError, ReleaseError
 from tests.small_set import LANGS, MARKET, cli, digests, make, said, write_memory, write_set
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsbuild import parquet, release
-from dsbuild.builders.verification import verify
+from dsbuild.builders.releases.verification import verify
 from dsbuild.errors import ReleaseError, StoreError
 from tests.small_set import CAFE, RICE, cli, digests, make, rows, write_memory, write_set
 

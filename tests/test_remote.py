@@ -2,8 +2,8 @@
 
 import pytest
 
-from dsbuild.builders.publish import publish
-from dsbuild.builders.remote import verify_remote
+from dsbuild.builders.releases.publish import publish
+from dsbuild.builders.releases.remote import verify_remote
 from tests import small_set
 from tests.published import NAME, loopback, release_folder
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.report_facts import parts_of, render_report, report_facts
+from dsbuild.builders.releases.report_facts import parts_of, render_report, report_facts
 from tests.chromium import MISSING, PROGRAM, Chromium
 from tests.small_set import (
     DOCS,

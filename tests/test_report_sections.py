@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dsbuild.builders.report_sections import section, sections
+from dsbuild.builders.releases.report_sections import section, sections
 from dsbuild.cards.page import environment
 from dsbuild.cards.plots import bars, histogram
 from dsbuild.errors import ReleaseError

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dsbuild.builders import retrieval_metrics as of
+from dsbuild.builders.evaluation import retrieval_metrics as of
 
 FOUND = np.array([[0, 2, 0, 1], [3, 0, 0, 0], [0, 0, 0, 0], [0, -1, 1, 0.0]])
 IDEAL = np.array([[1, 2, 1], [3, 0, 0], [0, -1, 0], [1, -1, 1.0]])

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from dsbuild import parquet
-from dsbuild.builders.retrieve import ANCHORS, Retrieve, retrieve_nodes
+from dsbuild.builders.retrieval.retrieve import ANCHORS, Retrieve, retrieve_nodes
 from dsbuild.errors import RecipeError, SourceError
 from dsbuild.graph import Input
 from dsbuild.stage import Shards, Workspace

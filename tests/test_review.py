@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 from dsbuild import parquet, release
-from dsbuild.builders.judgements import read
-from dsbuild.builders.review import open_review, quota
+from dsbuild.builders.evaluation.judgements import read
+from dsbuild.builders.releases.review import open_review, quota
 from dsbuild.errors import DsbuildError
 from dsbuild.tables import LABELLED
 from tests.chromium import MISSING, PROGRAM, Chromium

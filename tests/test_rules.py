@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from dsbuild.builders import RULES
-from dsbuild.builders.candidates import Candidates
-from dsbuild.builders.rules import open_rule
+from dsbuild.builders.mining.rules import open_rule
+from dsbuild.builders.retrieval.candidates import Candidates
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.tables import CANDIDATES
 

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.salient import MakeSalient, open_style
-from dsbuild.builders.salient_phrases import Frequencies, Phrases
+from dsbuild.builders.generation.salient import MakeSalient, open_style
+from dsbuild.builders.generation.salient_phrases import Frequencies, Phrases
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.stage import Workspace
 from tests.small_set import DOCS, cli, rows

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "builders"
+FOLDER = Path(__file__).resolve().parent.parent / "builders" / "sources"
 STOCK = "Always ask a doctor before you take any medicine."
 
 

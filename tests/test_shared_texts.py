@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.shared_texts import Shared, shared_texts
-from dsbuild.builders.verification import verify
+from dsbuild.builders.releases.shared_texts import Shared, shared_texts
+from dsbuild.builders.releases.verification import verify
 from tests.small_releases import write
 from tests.small_set import cli
 

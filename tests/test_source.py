@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from dsbuild import digests
 from dsbuild.builders import SOURCES
-from dsbuild.builders.lines import MAX_LINE_BYTES, blocks, first_line, raw_blocks
-from dsbuild.builders.rows import TableFile, read_chunks
-from dsbuild.builders.sample import open_sample
-from dsbuild.builders.source import Opening, open_source
+from dsbuild.builders.sources.lines import MAX_LINE_BYTES, blocks, first_line, raw_blocks
+from dsbuild.builders.sources.rows import TableFile, read_chunks
+from dsbuild.builders.sources.sample import open_sample
+from dsbuild.builders.sources.source import Opening, open_source
 from dsbuild.errors import SourceError, UnknownName
 from dsbuild.tables import CORPUS, QRELS, QUERIES
 
@@ -68,7 +68,7 @@ def test_unknown_option_and_column_are_refused(tmp_path):
 
 
 def test_registry_imports_nothing_heavy():
-    code = "import sys, dsbuild.builders.source as s; print(sorted({'duckdb','datasets','huggingface_hub','ir_datasets'} & set(sys.modules)))"
+    code = "import sys, dsbuild.builders.sources.source as s; print(sorted({'duckdb','datasets','huggingface_hub','ir_datasets'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 

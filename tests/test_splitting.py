@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.splitting import split
+from dsbuild.builders.filtering.splitting import split
 from dsbuild.errors import DsbuildError, RecipeError, SourceError
 from tests.small_set import LINES, cli, digests, make, rows, write_memory, write_set
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders.source import open_source
+from dsbuild.builders.sources.source import open_source
 from dsbuild.errors import SourceError, UnknownName
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsbuild.builders.task_selection import predicted, read_scores, select
+from dsbuild.builders.evaluation.task_selection import predicted, read_scores, select
 from dsbuild.errors import SourceError, UnknownName
 from tests.small_set import cli
 

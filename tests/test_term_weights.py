@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.bm25 import BM25
-from dsbuild.builders.divergence import Divergence
-from dsbuild.builders.feedback import Feedback
-from dsbuild.builders.likelihood import Likelihood
-from dsbuild.builders.retriever import Collection, open_retrievers
+from dsbuild.builders.retrieval.bm25 import BM25
+from dsbuild.builders.retrieval.divergence import Divergence
+from dsbuild.builders.retrieval.feedback import Feedback
+from dsbuild.builders.retrieval.likelihood import Likelihood
+from dsbuild.builders.retrieval.retriever import Collection, open_retrievers
 from dsbuild.errors import RecipeError
 
 WORDS = [f"w{number}" for number in range(40)]

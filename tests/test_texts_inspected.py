@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dsbuild import release
-from dsbuild.builders.inspection import what_if
 from dsbuild.builders.made_by import command_of
-from dsbuild.builders.report_facts import render_report, report_facts
+from dsbuild.builders.releases.inspection import what_if
+from dsbuild.builders.releases.report_facts import render_report, report_facts
 from dsbuild.errors import RecipeError
 from dsbuild.llm import close_models
 from dsbuild.translate.engines import close_engines

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsbuild.builders.top_hits import offer, settle
+from dsbuild.builders.retrieval.top_hits import offer, settle
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 64, 500])

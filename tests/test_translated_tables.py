@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsbuild.builders.translated_tables import TranslatedTable, translated_nodes
+from dsbuild.builders.translation.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.graph import Input
 from dsbuild.stage import parameters
 from dsbuild.translate.translation import EngineChoice, TranslateSegments

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsbuild import cli
-from dsbuild.builders import build, verification
+from dsbuild.builders import build
+from dsbuild.builders.releases import verification
 from dsbuild.errors import EngineError, RecipeError, SourceError, UnknownName
 from dsbuild.llm import close_models
 from dsbuild.translate.engines import close_engines

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsbuild.builders.verification import verify
+from dsbuild.builders.releases.verification import verify
 from dsbuild.release import read_manifest
 from tests.small_set import cli, rows
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsbuild.builders.validate import LONG_CHARS, check_tables
+from dsbuild.builders.sources.validate import LONG_CHARS, check_tables
 from dsbuild.errors import SourceError
 from dsbuild.tables import CORPUS, QRELS, QUERIES
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dsbuild.builders.vector_cache import Encoding, VectorCache
+from dsbuild.builders.retrieval.vector_cache import Encoding, VectorCache
 from dsbuild.errors import EngineError
 
 ENCODING = Encoding("weights", "query: ", 128, 3)
@@ -76,7 +76,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_vector_cache import ENCODING, Encoder, fill
-from dsbuild.builders.vector_cache import VectorCache
+from dsbuild.builders.retrieval.vector_cache import VectorCache
 fill(VectorCache(Path(sys.argv[1]), ENCODING), [str(10 ** n) for n in range(9)], Encoder())
 """
 

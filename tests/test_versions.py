@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsbuild.builders.versions import check_name, parse, previous
+from dsbuild.builders.releases.versions import check_name, parse, previous
 from dsbuild.errors import ReleaseError
 
 

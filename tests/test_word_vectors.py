@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dsbuild.builders.retriever import Collection
-from dsbuild.builders.word_vectors import WordVectors
+from dsbuild.builders.retrieval.retriever import Collection
+from dsbuild.builders.retrieval.word_vectors import WordVectors
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

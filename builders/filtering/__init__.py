@@ -1,0 +1,1 @@
+"""The builds that filter, split, and look for contamination; thresholds tried and calibrated."""

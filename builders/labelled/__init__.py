@@ -1,0 +1,1 @@
+"""Formats of sets with labelled spans, one file each, read and written."""

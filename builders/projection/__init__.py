@@ -1,0 +1,1 @@
+"""The build that carries labelled spans to other languages, its checks, and its evaluation."""

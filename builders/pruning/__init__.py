@@ -1,0 +1,1 @@
+"""Easy negatives taken out, with a certificate of what that does to the ranking of systems."""

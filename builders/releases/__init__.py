@@ -1,0 +1,1 @@
+"""From a draft to a published release: versions, facts, pages, reviews, differences, verification."""

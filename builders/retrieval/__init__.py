@@ -1,0 +1,1 @@
+"""First stages: retrievers behind one protocol, exact search, and the candidates they return."""

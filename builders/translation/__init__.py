@@ -1,0 +1,1 @@
+"""The build that translates: retrieval sets, tables of texts and instruction data into other languages."""
