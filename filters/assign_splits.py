@@ -62,7 +62,7 @@ class AssignSplits:
     must_have: tuple[str, ...] = ()
 
     name: ClassVar[str] = "assign_splits"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

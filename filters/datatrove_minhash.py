@@ -43,7 +43,7 @@ class FindNearDatatrove(FindNear):
     peer: str = field(default_factory=datatrove_version)
 
     name: ClassVar[str] = "near-datatrove"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def agreeing(
         self, keyed: Keyed, inputs: Mapping[str, Any], alive: npt.NDArray[np.bool_], scratch: Path

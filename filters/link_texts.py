@@ -56,7 +56,7 @@ class SignTexts:
     sides: bool = False
 
     name: ClassVar[str] = "sign_texts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

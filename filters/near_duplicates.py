@@ -153,7 +153,7 @@ class FindNear:
     tables: tuple[str, ...] = ()
 
     name: ClassVar[str] = "near"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

@@ -115,7 +115,8 @@ def graphemes(codes: Codes, size: int, out: Hashes) -> int:
     for index in range(size):
         entry = codes[index]
         if entry >> CLASS_SHIFT == MARK and count:
-            out[count - 1] = out[count - 1] * _FACTOR + np.uint64(entry & CODE_MASK)
+            # Mixed: the polynomial over units is linear, and would take "ab" + mark for "ba" + mark.
+            out[count - 1] = mix(out[count - 1] + np.uint64(entry & CODE_MASK))
         else:
             out[count] = np.uint64(entry & CODE_MASK) * _GOLDEN
             count += 1

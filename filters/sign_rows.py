@@ -57,7 +57,7 @@ class SignRows:
     protected: tuple[str, ...] = ()
 
     name: ClassVar[str] = "sign"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from itertools import pairwise
+import unicodedata
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -46,6 +47,25 @@ def test_every_text_has_a_shingle_and_grapheme_sets_overlap_as_they_should(texts
     # Base and marks: what \X gives, but for jamo, emoji sequences and consonants joined by a virama, which it joins further.
     for text, ours in zip(texts, found, strict=True):
         assert len(ours) <= max(1, len(folded(text)))
+
+
+@pytest.mark.parametrize("letters", ["कमाि", "ชดาี", "بتثً"], ids=["Devanagari", "Thai", "Arabic"])
+def test_texts_that_are_made_of_other_graphemes_share_only_the_shingles_that_they_share(letters: str) -> None:
+    texts = ["".join(parts) for size in (2, 3, 4) for parts in product(letters, repeat=size)]
+    wanted = [windows(base_and_marks(text), 2) for text in texts]
+    found = sets_of(texts, "graphemes", 2)
+    for i, j in product(range(0, len(texts), 7), range(len(texts))):
+        assert len(wanted[i] & wanted[j]) == len(found[i] & found[j]), (texts[i], texts[j])
+
+
+def base_and_marks(text: str) -> list[str]:
+    units: list[str] = []
+    for letter in text:
+        if unicodedata.category(letter).startswith("M") and units:
+            units[-1] += letter
+        else:
+            units.append(letter)
+    return units
 
 
 def test_graphemes_of_latin_devanagari_and_tamil() -> None:
