@@ -18,6 +18,8 @@ _TALL = _BASE - 20
 _GAP = 0.6
 _AXIS = f'<line class="axis" x1="{_LEFT}" y1="{_BASE}" x2="{_WIDTH - _RIGHT}" y2="{_BASE}"/>'
 _NEARLY_ALL = 0.995
+# Between the middles of two labels of an axis.
+_APART = 44
 
 
 def short(value: float) -> str:
@@ -184,9 +186,10 @@ def lengths(drawn: Mapping[str, Any]) -> str:
             steps.append(f"V{top:.1f}H{_LEFT + (place - first + 1) * wide:.1f}")
         parts.append(f'<path class="outline" d="{"".join(steps)}V{_BASE}"/>')
     parts.append(_AXIS)
-    parts += _ticks(first, last - rest, wide, wide_decade, _WIDTH - (60 if rest else 0))
+    more = _WIDTH - _RIGHT - wide / 2
+    parts += _ticks(first, last - rest, wide, wide_decade, more - _APART if rest else _WIDTH)
     if rest:
-        parts.append(_label(_WIDTH - _RIGHT - wide / 2, "more"))
+        parts.append(_label(more, "more"))
     return "".join([*parts, _title("characters a text"), "</svg>"])
 
 
@@ -271,7 +274,7 @@ def _ticks(first: int, last: int, wide: float, a_decade: int, until: float) -> l
         parts, before = [], -1000.0
         for length in (step * 10**power for power in range(8) for step in steps if (step * 10**power).is_integer()):
             at = _LEFT + (a_decade * math.log10(length) - first) * wide
-            if _LEFT - 1 <= at <= min(_LEFT + (last - first) * wide + 1, until) and at - before >= 44:
+            if _LEFT - 1 <= at <= min(_LEFT + (last - first) * wide + 1, until) and at - before >= _APART:
                 parts.append(_label(at, f"{int(length):,}"))
                 before = at
         if len(parts) > 2:

@@ -13,6 +13,8 @@ import pytest
 
 from dsbuild import release
 from dsbuild.builders.releases.report_facts import parts_of, render_report, report_facts
+from dsbuild.builders.releases.report_thresholds import length_facts
+from dsbuild.cards.plots import lengths
 from tests.chromium import MISSING, PROGRAM, Chromium
 from tests.small_set import (
     DOCS,
@@ -244,6 +246,39 @@ def test_the_page_can_be_read_without_seeing_it(kind: str, request: pytest.Fixtu
     assert all(attrs.get("aria-label") for tag, attrs in tags if tag == "svg")
     levels = [int(tag[1]) for tag in names if re.fullmatch("h[1-6]", tag)]
     assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_segments_of_title_and_text_have_numbers_of_their_own(translated: Path) -> None:
+    page = report_facts(translated, release.read_manifest(translated))
+    corpus = next(table for one in page["langs"] for table in one["tables"] if table["table"] == "corpus")
+    titled = next(row for row in corpus["examples"] if len(row["sides"][0]["fields"]) == 2)
+    for side in titled["sides"]:
+        title, text = (
+            {part["segment"] for part in field["parts"] if part["segment"] is not None} for field in side["fields"]
+        )
+        assert title
+        assert text
+        assert not title & text
+
+
+def test_one_split_is_not_told_as_a_share_of_itself(filtered: Path) -> None:
+    (page,) = render_report(filtered, release.read_manifest(filtered)).values()
+    assert "Splits: " not in page
+    assert "Filtered from set" in page
+    assert "licence of the rows: " in page
+
+
+def test_labels_of_an_axis_of_lengths_stand_apart() -> None:
+    """Of texts nearly alike, and a few far longer ones in a last bin that says so."""
+    sizes = np.zeros(16_000, np.int64)
+    sizes[130:281] = 2
+    sizes[15_000] = 1
+    drawn = lengths(length_facts(sizes, None))
+    labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle">([\d,]+|more)</text>', drawn)
+    places = [float(x) for x, _, _ in labels]
+    assert labels[-1][2] == "more"
+    assert len(labels) > 3
+    assert min(later - earlier for earlier, later in pairwise(places)) >= 40
 
 
 @pytest.mark.skipif(PROGRAM is None, reason=MISSING)

@@ -148,3 +148,32 @@ def test_texts_and_drawings_stand_out(scheme: str) -> None:
     for ground in (found["ground"], found["soft"]):
         assert all(contrast(found[name], ground) >= 4.5 for name in ("ink", "quiet", "bound"))
         assert all(contrast(found[name], ground) >= 3 for name in ("stays", "falls", "other", "edge", "focus"))
+
+
+def test_what_a_build_found_is_told_in_words_and_once(tmp_path: Path) -> None:
+    findings = {
+        "decided_in": "", "depth": 200, "mining": {"en": {"ranks": {"bm25": 12.0}}},
+        "model": {"fingerprint": {"kind": "openai", "extra": None}, "terms": {}, "origin": "machine"}, "sets": {"x": {"by": {"hi": [1, 2]}}},
+    }  # fmt: skip
+    found = {one["title"]: one["table"]["rows"] for one in sections(tmp_path, {"findings": findings})}
+    assert found["settings and counts"] == [["candidates looked at of each first stage", 200]]
+    assert found["model"] == [["fingerprint", "kind openai"], ["terms", None], ["origin", "machine"]]
+    assert found["overlap by evaluation set"] == [["x", "hi (1, 2)"]]
+    assert "mining" in found
+    told = sections(tmp_path, {"findings": findings, "sections": [{"title": "Hard negatives"}]})
+    assert "mining" not in [one["title"] for one in told]
+
+
+def test_numbers_in_words_stand_to_the_right_and_ids_do_not() -> None:
+    columns = ["score", "share", "id", "interval", "rank"]
+    rows = [["0.313", "95.6%", "265", "1.0 [0.9, 1.0]", 3], ["-1.25", None, "58", "0.2 [0.1, 0.3]", None]]
+    found = section({"title": "t", "table": {"columns": columns, "rows": rows}}, "section 1")
+    assert found["table"]["numeric"] == [True, True, False, False, True]
+
+
+def test_a_row_of_many_columns_is_read_from_top_to_bottom() -> None:
+    columns = [f"c{number}" for number in range(12)]
+    page = shown(section({"title": "t", "table": {"columns": columns, "rows": [list(range(12))]}}, "section 1"))
+    assert page.count('<th scope="row">') == 12
+    few = shown(section({"title": "t", "table": {"columns": columns, "rows": [list(range(12))] * 3}}, "section 1"))
+    assert few.count('<th scope="col"') == 12

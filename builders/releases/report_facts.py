@@ -23,6 +23,7 @@ from dsbuild.builders.releases.report_thresholds import (
     table_facts,
 )
 from dsbuild.builders.sources.opened import FIELDS, LANGS
+from dsbuild.cards.card import row_license
 from dsbuild.cards.report import render_page
 from dsbuild.errors import ReleaseError
 from dsbuild.filters.funnel_rules import steps as steps_of_funnel
@@ -42,6 +43,9 @@ _STAGES = {
     "settle": "duplicates",
     "cascade": "taken along",
     "settle_contamination": "overlap with evaluation sets",
+    "prune": "pruning",
+    "project": "projection",
+    "apply_splits": "splits",
 }
 _UNKNOWN = {"und": "Language not identified"}
 
@@ -93,7 +97,7 @@ def report_facts(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": manifest["name"], "version": manifest["version"], "dsbuild": manifest["dsbuild"], "build": manifest["recipe"]["build"],
         "translated": translated, "source": {**manifest["source"], "lang_name": _name(src)}, "src": src,
-        "engines": manifest["engines"], "notes": manifest["notes"], "langs": langs,
+        "license": row_license(manifest), "engines": manifest["engines"], "notes": manifest["notes"], "langs": langs,
         "splits": _splits(rows),
         "totals": {name: sum(row.get(name, 0) for row in rows) for name in ("in", "kept", "dropped", "failed", "repaired")},
         "sections": sections(folder, manifest),
@@ -252,9 +256,16 @@ def _side(row: Mapping[str, Any], table: str, maps: Iterable[Mapping[str, Any]],
     maps = list(maps)
     # Of a table of texts other columns may have been translated too.
     names = tuple(dict.fromkeys((*FIELDS[table], *(one["field"] for one in maps))))
+    # Each field counts its segments from 0, and a row has one number for each of them.
+    places = sorted({(names.index(one["field"]), one["segment"]) for one in maps})
+    numbers = {place: number for number, place in enumerate(places)}
     codes = [row[column] for column in LANGS.get(table, ())] or [str(row.get("lang", lang))] * len(names)
-    for name, code in zip(names, codes, strict=True):
-        spans = [(one[f"{end}_start"], one[f"{end}_end"], one["segment"]) for one in maps if one["field"] == name]
+    for place, (name, code) in enumerate(zip(names, codes, strict=True)):
+        spans = [
+            (one[f"{end}_start"], one[f"{end}_end"], numbers[place, one["segment"]])
+            for one in maps
+            if one["field"] == name
+        ]
         text = str(row.get(name) or "")
         if text:
             fields.append({"name": name, "lang": code, "parts": parts_of(text, spans)})

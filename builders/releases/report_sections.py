@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from dsbuild import languages
 from dsbuild.builders.evaluation import evaluations
 from dsbuild.builders.projection import projection_scores
 from dsbuild.builders.releases import reviewed
+from dsbuild.cards.plots import number
 from dsbuild.cards.report_words import finding, title
 from dsbuild.errors import ReleaseError
 
 _MEASURED = ("certificates", "certificate", "false_negatives", "review")
 _KINDS = ("bars", "histogram", "curve")
-# Findings that a build shows by sections of its own.
-_SHOWN = frozenset({"certificate", "generation"})
+# Findings of one language after another, which builds show by sections of their own.
+_SHOWN = frozenset({"certificate", "generation", "mining", "false_negatives", "judge_band", "judging", "languages"})
+# A number that a build has put into words already: 0.313, 95.6%.
+_SAID_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?( ?%)?")
 
 
 def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,8 +66,8 @@ def _table(raw: Any, where: str) -> dict[str, Any]:
         raise ReleaseError(f"report, {where}: a table has columns and rows ({error})") from error
     if not columns or any(len(row) != len(columns) for row in rows):
         raise ReleaseError(f"report, {where}: every row of a table has a value for each of its {len(columns)} columns")
-    # A column of numbers is read from the right.
-    numeric = [all(_is_number(row[at]) or row[at] is None for row in rows) for at in range(len(columns))]
+    # A column of numbers is read from the right; ids that look like whole numbers are texts.
+    numeric = [_is_numeric([row[at] for row in rows]) for at in range(len(columns))]
     return {"columns": columns, "rows": rows, "numeric": numeric}
 
 
@@ -112,13 +115,42 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_numeric(values: Sequence[Any]) -> bool:
+    """Whether a column holds numbers alone, as such or as fractions and shares in words."""
+    texts = [value for value in values if isinstance(value, str) and value not in ("", "-")]
+    if not all(_SAID_NUMBER.fullmatch(text) for text in texts) or (
+        texts and not any("." in text or "%" in text for text in texts)
+    ):
+        return False
+    return all(_is_number(value) or value is None or isinstance(value, str) for value in values)
+
+
 def _cell(value: Any) -> Any:
-    """A value that a table shows: numbers and texts as they are, what holds others as JSON, of an interval both ends."""
+    """A value that a table shows: numbers and texts as they are, what holds others in words, nothing where nothing is held.
+
+    >>> _cell({"bm25": 12.0, "lsa": None, "kept": {"hi": 3}}), _cell([0.25, "x"]), _cell({})
+    ('bm25 12, kept (hi 3)', '0.25, x', None)
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False)
+        return _words(value) or None
     return value if value is None or _is_number(value) else str(value)
+
+
+def _words(value: Any) -> str:
+    """What holds other values, in one line; what is not known is left out."""
+    if isinstance(value, Mapping):
+        known = {name: one for name, one in value.items() if one is not None and one != {} and one != []}
+        inner = ((finding(str(name)), one) for name, one in known.items())
+        return ", ".join(f"{name} ({_words(one)})" if _holds(one) else f"{name} {_words(one)}" for name, one in inner)
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({_words(one)})" if _holds(one) else _words(one) for one in value)
+    return ("yes" if value else "no") if isinstance(value, bool) else number(value)
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple)
 
 
 def _made(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]], text: str = "") -> dict[str, Any]:
@@ -161,11 +193,12 @@ def _findings(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a build found, as tables: searches for duplicates, overlap, false negatives, certificates; only what is there."""
     given = dict(manifest.get("findings", {}))
     given.update({name: manifest[name] for name in _MEASURED if name in manifest})
+    given = {name: value for name, value in given.items() if value not in (None, "", [], {})}
     found = []
     if plain := [[finding(name), _line(one)] for name, one in given.items() if _line(one) is not None]:
         found.append(_made("settings and counts", ["name", "value"], plain))
     for name, value in given.items():
-        if not value or _line(value) is not None or (name in _SHOWN and manifest.get("sections")):
+        if _line(value) is not None or (name in _SHOWN and manifest.get("sections")):
             continue
         rows = value.items() if isinstance(value, Mapping) else enumerate(value, 1)
         if all(isinstance(one, Mapping) for _, one in rows):
@@ -180,7 +213,7 @@ def _findings(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _line(value: Any) -> Any:
     """A finding that goes into one cell: a number, a text, or some of them; None for what needs a table."""
-    if isinstance(value, list) and value and not any(isinstance(one, Mapping | list) for one in value):
+    if isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value):
         return ", ".join(map(str, value))
     return None if isinstance(value, Mapping | list) else value
 
