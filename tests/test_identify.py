@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from dsbuild.errors import SourceError
 from dsbuild.filters.identify import COLUMNS, IdentifyRows
 from dsbuild.filters.language import MODEL
 from dsbuild.stage import Workspace, parameters
@@ -42,6 +44,32 @@ def test_a_said_language_is_weighed() -> None:
 def test_the_column_that_rows_bring_is_taken() -> None:
     out = run(IdentifyRows(lang=""), lang=["en", "en", "", "mr"])
     assert out["lang"].to_pylist() == ["en", "en", "und", "mr"]
+
+
+def test_codes_of_rows_are_spelled_as_in_the_table_and_what_auto_found_is_taken_again() -> None:
+    out = run(IdentifyRows(lang=""), lang=["EN", "zh-CN", "vls", "zxx"])
+    assert out["lang"].to_pylist() == ["en", "zh-Hans", "vls", "zxx"]
+    assert out["language_fit"].to_pylist()[2:] == [None, None]
+    assert run(IdentifyRows(lang="", scored=False), lang=["EN", "iw", "vls", ""])["lang"].to_pylist() == [
+        "en",
+        "he",
+        "vls",
+        "und",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("eng_Latn", "write en,"),
+        ("english", "write en,"),
+        ("zh", "write zh-Hans or zh-Hant,"),
+        ("xx", "mend the column,"),
+    ],
+)
+def test_a_code_that_is_none_is_told_with_its_row(code: str, said: str) -> None:
+    with pytest.raises(SourceError, match=f"row 'c': lang: no language '{code}'.*; {said}"):
+        run(IdentifyRows(lang=""), lang=["en", "en", code, "en"])
 
 
 def test_without_scores_only_the_language_is_placed() -> None:
