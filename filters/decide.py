@@ -74,8 +74,8 @@ def load_thresholds(
 ) -> list[Rule]:
     """The default rules with a run's settings put over them, in order; rules that are off are left out.
 
-    settings: key (with or without "bitext.") -> value; an unknown key raises `UnknownName`, a value that is no number
-    `RecipeError`. Widening a bound that comes from the prior is a `RecipeError` that names the bound, unless `force`.
+    settings: key (with or without "bitext.") -> value, None to turn a rule off; an unknown key raises `UnknownName`, a value that
+    is no number `RecipeError`. Widening a bound that comes from the prior is a `RecipeError` that names the bound, unless `force`.
     tgt: the target language; rules for other languages are left out.
     """
     rules = [replace(rule, value=rule.by_lang.get(tgt or "", rule.value)) for rule in _defaults()]
@@ -84,13 +84,7 @@ def load_thresholds(
         key = name.removeprefix(_GROUP)
         if key not in places:
             raise UnknownName("setting", name, [_GROUP + known for known in places])
-        rule = rules[places[key]]
-        value = threshold(name, raw)
-        if rule.prior and not force and rule.value is not None and value > rule.value:
-            raise RecipeError(
-                f"{_GROUP}{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
-            )
-        rules[places[key]] = replace(rule, value=value, source="user")
+        rules[places[key]] = set_by_user(rules[places[key]], _GROUP + key, raw, force=force)
     return [
         rule
         for rule in rules
@@ -155,14 +149,28 @@ def fails(column: npt.NDArray[np.float64], rule: Rule) -> npt.NDArray[np.bool_]:
 def threshold(name: str, raw: Any) -> float:
     """A setting's value as a number; `RecipeError` if it is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise RecipeError(f"{name}={raw!r}: a threshold is a number")
+        raise RecipeError(f"{name}={raw!r}: a threshold is a number, or null to turn the rule off")
     try:
         value = float(raw)
     except ValueError:
-        raise RecipeError(f"{name}={raw!r}: a threshold is a number") from None
-    if math.isnan(value):
-        raise RecipeError(f"{name}={raw!r}: a threshold is a number")
+        value = math.nan
+    if not math.isfinite(value):
+        raise RecipeError(f"{name}={raw!r}: a threshold is a number, or null to turn the rule off")
     return value
+
+
+def set_by_user(rule: Rule, name: str, raw: Any, *, force: bool = False) -> Rule:
+    """A rule with the value that a run says, None to turn it off; `name` is the setting as errors call it.
+
+    A bound that comes from the prior may be narrowed only, unless `force`: anything wider is a `RecipeError`.
+    """
+    value = None if raw is None else threshold(name, raw)
+    if rule.prior and not force and rule.value is not None and (value is None or value > rule.value):
+        said = "off" if value is None else f"{value:g}"
+        raise RecipeError(
+            f"{name}={said} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
+        )
+    return replace(rule, value=value, source="user")
 
 
 @lru_cache(maxsize=1)

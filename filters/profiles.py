@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from dsbuild.errors import RecipeError, UnknownName
-from dsbuild.filters.decide import Rule, threshold
+from dsbuild.filters.decide import Rule, set_by_user, threshold
 from dsbuild.stage import digest
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def rules_for(
 ) -> list[Rule]:
     """The rules of some groups for rows of one language, those that are off left out.
 
-    settings: group -> key -> value, as the user said; thresholds: "default", "fineweb2", a calibration or the path of one.
+    settings: group -> key -> value, as the user said (None turns a rule off); thresholds: "default", "fineweb2", a calibration or the path of one.
     """
     chosen = language_thresholds(thresholds, lang)
     found: list[Rule] = []
@@ -138,12 +138,7 @@ def rules_for(
             if rule.key and key in chosen and rule.value is not None:
                 rule = replace(rule, value=chosen[key].value, source=chosen[key].source)
             if rule.key in said:
-                value = threshold(key, said[rule.key])
-                if rule.prior and rule.value is not None and value > rule.value:
-                    raise RecipeError(
-                        f"{key}={value:g} is wider than the prior's bound {rule.value:g}: a run may narrow it, not widen it"
-                    )
-                rule = replace(rule, value=value, source="user")
+                rule = set_by_user(rule, key, said[rule.key])
             if rule.op == "is" or rule.value is not None:
                 found.append(rule)
     return found
@@ -182,7 +177,8 @@ def split_settings(
         if key not in keys and key not in options:
             raise UnknownName("setting", f"{group}.{key}", [f"{group}.{known}" for known in [*keys, *options]])
     for key in keys & given.keys():
-        threshold(f"{group}.{key}", given[key])
+        if given[key] is not None:
+            threshold(f"{group}.{key}", given[key])
     return {key: value for key, value in given.items() if key in options and key not in keys}, {
         key: value for key, value in given.items() if key in keys
     }

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from dsbuild.errors import SourceError
 from dsbuild.filters.duplicates import joined
 from dsbuild.filters.folding import Form, fold_all, fold_table
 from dsbuild.filters.keepers import Policy, merits
@@ -68,7 +69,11 @@ class SignRows:
             index = index[np.asarray(pc.equal(rows["fate"], "kept").to_numpy(), np.bool_)]
             rows = rows.take(pa.array(index))
         data, offsets = buffers(joined(rows, self.fields))
-        scores = rows[self.score_column] if self.score_column in rows.column_names else None
+        if self.score_column and self.score_column not in rows.column_names:
+            raise SourceError(
+                f"no column {self.score_column!r} to keep the best row by: the rows have {', '.join(rows.column_names)}"
+            )
+        scores = rows[self.score_column] if self.score_column else None
         protected = np.zeros(len(index), np.bool_)
         if self.protected and self.split_column in rows.column_names:
             protected = np.asarray(pc.is_in(rows[self.split_column], pa.array(self.protected)).to_numpy(), np.bool_)

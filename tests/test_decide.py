@@ -100,10 +100,16 @@ def test_bounds_of_the_prior_are_not_widened() -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["much", None, True, float("nan"), [1]])
+@pytest.mark.parametrize("value", ["much", True, float("nan"), float("inf"), [1]])
 def test_a_threshold_is_a_number(value: object) -> None:
     with pytest.raises(RecipeError, match="a threshold is a number"):
         load_thresholds({"max_loop": value})
+
+
+def test_null_turns_a_rule_off_but_no_bound_of_the_prior() -> None:
+    assert "loop" not in [rule.name for rule in load_thresholds({"max_loop": None})]
+    with pytest.raises(RecipeError, match="max_length_ratio=off is wider"):
+        load_thresholds({"max_length_ratio": None})
 
 
 def test_unknown_settings_name_the_nearest() -> None:

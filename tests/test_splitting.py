@@ -336,6 +336,7 @@ def test_shares_of_a_real_parallel_set(tmp_path: Path) -> None:
         (["--set", "split.jacard=2"], "jacard"),
         (["--set", "split.link=[article]"], "no table has a column 'article'"),
         (["--set", "neardup.jaccard=high"], "neardup.jaccard"),
+        (["--set", "neardup.keeper=best"], "no setting 'neardup.keeper'"),
         (["--set", "split.table=corpus"], "split.table"),
     ],
 )

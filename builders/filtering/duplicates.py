@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from dsbuild.builders.filtering.filtered import Stream
 
 BACKENDS = ("dsbuild", "datatrove")
-# What may be set of each group.
+# What says which texts are near duplicates, and what may be set of each group.
+NEAR_OPTIONS = ("jaccard", "recall", "unit", "n")
 DUPLICATE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "exact": ("keeper", "score"),
-    "neardup": ("jaccard", "recall", "unit", "n", "keeper", "score", "backend"),
+    "neardup": (*NEAR_OPTIONS, "keeper", "score", "backend"),
 }
 
 
@@ -44,7 +45,7 @@ def duplicate_nodes(
         raise UnknownName("backend of near duplicates", backend, BACKENDS)
     near = None
     if "neardup" in groups:
-        near = near_of({key: value for key, value in said.items() if key in ("jaccard", "recall", "unit", "n")})
+        near = near_of({key: value for key, value in said.items() if key in NEAR_OPTIONS})
     table = stream.table
     rows = Input(f"decide.{table}")
     sign = SignRows(
@@ -88,6 +89,9 @@ def near_of(options: Mapping[str, Any]) -> Any:
     from dsbuild.filters.near_duplicates import Near
     from dsbuild.filters.shingles import UNITS
 
+    for name in options:
+        if name not in NEAR_OPTIONS:
+            raise UnknownName("setting", f"neardup.{name}", [f"neardup.{known}" for known in NEAR_OPTIONS])
     unit = options.get("unit", "graphemes")
     if unit not in UNITS:
         raise UnknownName("shingle unit", str(unit), UNITS)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from dsbuild import languages
+from dsbuild import languages, release
 from dsbuild.builders.filtering.duplicates import DUPLICATE_OPTIONS, duplicate_nodes
 from dsbuild.builders.sections import ReleaseSection, SourceSection, own_name
-from dsbuild.builders.sources.flat import FORMS, ID_COLUMNS, LANG_COLUMNS, FlatTable, open_flat
-from dsbuild.builders.sources.opened import is_set
+from dsbuild.builders.sources.flat import FORMS, ID_COLUMNS, LANG_COLUMNS, FlatSource, FlatTable, open_flat
+from dsbuild.builders.sources.opened import IDS, is_set
 from dsbuild.builders.sources.source import Source, SourceFacts
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.filters import FILTERS, MENDERS, PAIRWISE, SCORERS, TABLE_FILTERS
@@ -50,6 +50,12 @@ class FilterRecipe(Section):
     force: bool = False
     release: ReleaseSection = ReleaseSection()
     groups: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("filters", "protected", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """One name is a list of one."""
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -128,17 +134,31 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
         raise RecipeError(
             f"{unused[0]}: set, but not among the filters ({', '.join(groups)}); add it: --set filters=[{','.join([*groups, unused[0]])}]"
         )
-    kind = recipe.source.src.partition(":")[0]
+    kind, _, path = recipe.source.src.partition(":")
     flat = kind in FORMS and not is_set(recipe.source)
+    _refuse_release(Path(path or kind).expanduser(), is_set(recipe.source))
     prepared = _flat(recipe, chosen.table, groups, digests) if flat else _set(recipe, groups, digests)
     masked = any(node.name.startswith("mask.") for node in prepared.nodes)
     licensing.check(prepared.source_facts, {}, recipe.release.license, derived=masked)
     return prepared
 
 
+def _refuse_release(folder: Path, as_set: bool) -> None:
+    """A release has tables of several kinds, so one of them must be named; only a retrieval set is read as a whole."""
+    if as_set or not (folder / release.MANIFEST).is_file():
+        return
+    tables = [name for name, about in release.read_manifest(folder)["configs"].items() if about["table"] in IDS]
+    named = f"--src parquet:{folder / sorted(tables)[0]}" if tables else "it holds no table of texts"
+    raise SourceError(f"{folder}: a release; name the table to filter: {named}")
+
+
 def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Path | None) -> PreparedFilter:
     from dsbuild.builders.sources.readflat import CheckIds, ReadFlat
 
+    if recipe.only:
+        raise RecipeError(
+            f"only={recipe.only}: {recipe.source.src} is one table; only names a table of a retrieval set"
+        )
     kind: FlatTable = "pairs" if table == "pairs" else "documents"
     source = open_flat(recipe.source.src, kind, columns=recipe.source.columns, options=recipe.source.options)
     langs = _said_langs(recipe, kind, set(source.columns))
@@ -155,11 +175,24 @@ def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Pa
     ]
     nodes += _stream_nodes(recipe, stream, Input("read"), langs, None)
     replaced = [source.columns[name] for name in LANG_COLUMNS[kind] if any(langs) and name in source.columns]
-    remarks = tuple(
+    _check_score_columns(recipe, source)
+    remarks = [
         f"{kind}: --lang {recipe.source.lang} takes the place of column {column!r}; leave --lang out to go by what the rows say"
         for column in replaced
-    )
-    return PreparedFilter(recipe, (stream,), nodes, facts, None, remarks)
+    ]
+    if "protected" in recipe.model_fields_set and recipe.protected and "split" not in source.seen:
+        remarks.append(f"{kind}: no column 'split', so protected=[{','.join(recipe.protected)}] protects no row")
+    return PreparedFilter(recipe, (stream,), nodes, facts, None, tuple(remarks))
+
+
+def _check_score_columns(recipe: FilterRecipe, source: FlatSource) -> None:
+    """Refuse a column of scores that no file has; of JSON lines later rows may have it, and the stage that reads it says so."""
+    if source.form == "jsonl":
+        return
+    for group, key in (("exact", "score"), ("neardup", "score"), ("external", "column")):
+        wanted = recipe.groups.get(group, {}).get(key)
+        if wanted is not None and str(wanted) not in (*source.seen, *source.columns):
+            raise UnknownName(f"column of {source.paths[0]} for {group}.{key}:", str(wanted), source.seen)
 
 
 def _said_langs(recipe: FilterRecipe, kind: FlatTable, columns: set[str]) -> tuple[str, ...]:

@@ -55,8 +55,8 @@ _TEXTS: Mapping[FlatTable, tuple[str, ...]] = {"documents": ("text",), "pairs": 
 class FlatSource:
     """One table in JSON lines, TSV or Parquet files, read in order, memory flat.
 
-    form: jsonl, tsv or parquet; columns: canonical column -> the files' column; header: whether a TSV names its columns.
-    A file without an id column gets ids from its name and row numbers.
+    form: jsonl, tsv or parquet; columns: canonical column -> the files' column; header: whether a TSV names its columns;
+    seen: the columns that the first file names, of JSON lines its first row. A file without an id column gets ids from its name and row numbers.
     """
 
     spec: str
@@ -66,6 +66,7 @@ class FlatSource:
     columns: Mapping[str, str]
     names: tuple[str, ...] = ()
     header: bool = True
+    seen: tuple[str, ...] = ()
 
     @property
     def numbered(self) -> bool:
@@ -164,7 +165,9 @@ def open_flat(
     if available is None:
         raise SourceError(f"{spec}: no rows")
     found = _resolve(table, form, first, available, columns or {})
-    return FlatSource(spec, form, table, paths, found, tuple(available) if form == "tsv" else (), header)
+    return FlatSource(
+        spec, form, table, paths, found, tuple(available) if form == "tsv" else (), header, tuple(available)
+    )
 
 
 def _paths(path: Path, form: str, spec: str) -> tuple[Path, ...]:

@@ -1,0 +1,91 @@
+"""What a filter build is told: settings that turn rules off, name columns or tables, and those that mean nothing where they stand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.small_set import cli, rows
+
+ROWS = [
+    {"id": "long", "text": "The mill stands where the stream leaves the valley, and its wheel still turns.", "rank": 2},
+    {
+        "id": "twin",
+        "text": "The mill stands where the stream  leaves the valley, and its wheel still turns.",
+        "rank": 3,
+    },
+    {"id": "tiny", "text": "Go", "rank": 1},
+]
+
+
+def table(folder: Path, form: str = "jsonl") -> str:
+    path = folder / f"docs.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    else:
+        path.write_text(
+            "\n".join(["id\ttext\trank", *("\t".join(map(str, row.values())) for row in ROWS), ""]), "utf-8"
+        )
+    return f"{form}:{path}"
+
+
+def build(folder: Path, src: str, *settings: str, out: str = "out") -> tuple[int, str, str]:
+    return cli(
+        "filter", "--src", src, "--lang", "en", "--profile", "sentence", "--out", folder / out, "--store", folder / "store",
+        *(word for one in settings for word in ("--set", one)),
+    )  # fmt: skip
+
+
+def kept(release: Path) -> list[Any]:
+    return sorted(row["doc_id"] for row in rows(release, "en-documents/*"))
+
+
+def test_null_turns_a_rule_off_and_what_if_may_ask_for_it(tmp_path: Path) -> None:
+    src = table(tmp_path)
+    assert build(tmp_path, src, "filters=length", out="on")[0] == 0
+    assert kept(tmp_path / "on") == ["long", "twin"]
+    assert build(tmp_path, src, "filters=length", "length.min_letters=null", out="off")[0] == 0
+    assert kept(tmp_path / "off") == ["long", "tiny", "twin"]
+    code, out, err = cli("what-if", tmp_path / "on", "--set", "length.min_letters=null", "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["tables"][0]["kept_then"] == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "setting", "said"),
+    [
+        ("jsonl", "length.min_letters=1e999", "a threshold is a number, or null to turn the rule off"),
+        ("jsonl", "only=queries", "only names a table of a retrieval set"),
+        (
+            "jsonl",
+            "exact.score=rnak",
+            "no column 'rnak' to keep the best row by: the rows have doc_id, text, lang, rank",
+        ),
+        ("tsv", "exact.score=rnak", "Did you mean 'rank'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path: Path, form: str, setting: str, said: str) -> None:
+    code, _, err = build(tmp_path, table(tmp_path, form), "filters=[length,exact]", setting)
+    assert code == 2
+    assert said in err.splitlines()[-1]
+
+
+def test_splits_that_no_row_has_are_told(tmp_path: Path) -> None:
+    code, _, err = build(tmp_path, table(tmp_path), "protected=gold")
+    assert code == 0
+    assert "note: documents: no column 'split', so protected=[gold] protects no row" in err
+
+
+def test_a_release_is_filtered_by_its_table(tmp_path: Path) -> None:
+    assert build(tmp_path, table(tmp_path))[0] == 0
+    for src in (str(tmp_path / "out"), f"parquet:{tmp_path / 'out'}"):
+        code, _, err = build(tmp_path, src, out="again")
+        assert (code, err) == (
+            2,
+            f"dsbuild: {tmp_path / 'out'}: a release; name the table to filter: --src parquet:{tmp_path / 'out'}/en-documents\n",
+        )
+    assert build(tmp_path, f"parquet:{tmp_path / 'out'}/en-documents", out="again")[0] == 0
+    assert kept(tmp_path / "again") == kept(tmp_path / "out")
