@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +12,12 @@ from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 
+from dsbuild import __version__
+from dsbuild.command_line import CommandLine, usage_line
 from dsbuild.errors import DsbuildError
-from dsbuild.terminal import shown
+from dsbuild.terminal import json_text, open_streams, shown, stop_for_sure
 
-app = typer.Typer(
-    name="dsbuild", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="Build and curate multilingual training and evaluation sets.",
-)  # fmt: skip
+app = CommandLine("Build and curate multilingual training and evaluation sets.", name="dsbuild")
 
 
 class Format(StrEnum):
@@ -68,6 +65,24 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop
 
 STORE = Path("outputs/.store")
 _INTERRUPTED = 130
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dsbuild {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere in the command.")
+    ] = False,
+) -> None:
+    """Build and curate multilingual training and evaluation sets."""
 
 
 @app.command()
@@ -283,19 +298,21 @@ def what_if(folder: Folder, settings: Settings = None, output: OutputFormat = Fo
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str,
+        Optional[str],
         typer.Argument(
-            metavar="engines|sources|filters|retrievers|rules|views|methods|labelled|styles|models|recipes|languages",
-            help="What to list.",
+            metavar="[KIND]", help="What to list; without it, the kinds of names there are.", show_default=False
         ),
-    ],
+    ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
-    """List the names that recipes and options may use."""
-    from dsbuild import console
-    from dsbuild.builders.releases import inspection
+    """List the names that recipes and options may use: engines, sources, filters and others.
 
-    found = inspection.listing(kind)
+    Example: dsbuild list engines
+    """
+    from dsbuild import console
+    from dsbuild.builders import installation
+
+    found = installation.listing(kind) if kind else installation.kinds()
     print_found(output, found, lambda: console.print_listing(found))
 
 
@@ -303,9 +320,9 @@ def list_names(
 def doctor(output: OutputFormat = Format.text) -> None:
     """Say what works on this machine: engines, extras, devices, and what to install for the rest."""
     from dsbuild import console
-    from dsbuild.builders.releases import inspection
+    from dsbuild.builders import installation
 
-    found = inspection.doctor()
+    found = installation.doctor()
     print_found(output, found, lambda: console.print_doctor(found))
 
 
@@ -318,46 +335,45 @@ def tell(notes: Sequence[str]) -> None:
 def print_found(output: Format, found: Any, show: Any) -> None:
     """Print a result: for people by `show`, or as one JSON document."""
     if output is Format.json:
-        typer.echo(json.dumps(_finite(found), ensure_ascii=False, indent=1, default=str))
+        typer.echo(json_text(found, sys.stdout))
     else:
         show()
     sys.stdout.flush()
 
 
-def _finite(found: Any) -> Any:
-    """The same without NaN and infinities, which JSON does not have: null."""
-    if isinstance(found, dict):
-        return {key: _finite(value) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [_finite(value) for value in found]
-    return None if isinstance(found, float) and not math.isfinite(found) else found
-
-
 def main() -> NoReturn:
     """Run the command; an error that the user can mend is one line on standard error and exit code 2."""
+    open_streams()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    code: int | None = None
     try:
-        app(arguments)
+        with stop_for_sure():
+            code = app(arguments, prog_name="dsbuild", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     except DsbuildError as error:
         if debug:
             raise
         sys.stdout.flush()
         print(f"dsbuild: {shown(' '.join(str(error).split()))}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        code = error.exit_code
     except OSError as error:
         # Files have a line of their own (`disk_error`): this is where standard output goes.
         if debug or error.errno != errno.ENOSPC or error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("dsbuild: standard output: disk full; free some space and run the same command again", file=sys.stderr)
-        raise SystemExit(2) from None
-    except SystemExit as stop:
-        # Typer turns Ctrl-C into this code and says nothing.
-        if stop.code == _INTERRUPTED:
-            print("dsbuild: stopped; run the same command again to go on", file=sys.stderr)
-        raise
-    raise SystemExit(0)
+        code = 2
+    except Exception as error:
+        line = usage_line(error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)
+        code = 2
+    if code == _INTERRUPTED:
+        print("dsbuild: stopped; run the same command again to go on", file=sys.stderr)
+    raise SystemExit(code or 0)
 
 
 # Commands of other files join the app when it is complete.

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dsbuild.cli import Format, OutputFormat, app, print_found
+from dsbuild.command_line import CommandLine
 
-card = typer.Typer(no_args_is_help=True, help="What only people can say of a set: questions, answers, what is open.")
+card = CommandLine("What only people can say of a set: questions, answers, what is open.")
 app.add_typer(card, name="card")
 
 Folder = Annotated[Optional[Path], typer.Argument(metavar="[DIR]", help="A release folder; its answers lie beside it.")]

@@ -33,12 +33,10 @@ from dsbuild.cli_retrieval import (
     Seed,
     TargetFn,
 )
+from dsbuild.command_line import CommandLine
 from dsbuild.errors import RecipeError
 
-evaluate = typer.Typer(
-    no_args_is_help=True,
-    help="Measure what was built: hard negatives, what retrievers find, carried labels, word links.",
-)
+evaluate = CommandLine("Measure what was built: hard negatives, what retrievers find, carried labels, word links.")
 app.add_typer(evaluate, name="evaluate")
 
 

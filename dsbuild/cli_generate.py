@@ -22,10 +22,9 @@ from dsbuild.cli import (
     app,
     build_and_print,
 )
+from dsbuild.command_line import CommandLine
 
-generate = typer.Typer(
-    no_args_is_help=True, help="Generate queries, questions with answers, triplets or pairs; judge pairs."
-)
+generate = CommandLine("Generate queries, questions with answers, triplets or pairs; judge pairs.")
 app.add_typer(generate, name="generate")
 
 Source = Annotated[

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from dsbuild.cli import Format, OutputFormat, app, print_found
+from dsbuild.command_line import CommandLine
 
-models = typer.Typer(
-    no_args_is_help=True, help="Translation models: list the known ones, fetch, convert and describe them."
-)
+models = CommandLine("Translation models: list the known ones, fetch, convert and describe them.")
 app.add_typer(models, name="models")
 
 ModelsDir = Annotated[
@@ -22,9 +21,9 @@ ModelsDir = Annotated[
 def models_list(folder: ModelsDir = "", output: OutputFormat = Format.text) -> None:
     """The known models: licence, size, languages, and which are here."""
     from dsbuild import console
-    from dsbuild.builders.releases import inspection
+    from dsbuild.builders import installation
 
-    found = inspection.model_list(folder)
+    found = installation.model_list(folder)
     print_found(output, found, lambda: console.print_models(found))
 
 
@@ -36,9 +35,9 @@ def models_show(
 ) -> None:
     """The card of one model."""
     from dsbuild import console
-    from dsbuild.builders.releases import inspection
+    from dsbuild.builders import installation
 
-    found = inspection.model_card(name, folder)
+    found = installation.model_card(name, folder)
     print_found(output, found, lambda: console.print_model(found))
 
 

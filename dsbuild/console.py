@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from dsbuild.store import UnitRecord
 from dsbuild.terminal import shown
+
+if TYPE_CHECKING:
+    from dsbuild.store import UnitRecord
 
 _LINE_EVERY_S = 30.0
 

@@ -67,8 +67,8 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 def test_listing_engines_loads_no_model_library() -> None:
     code = (
-        "import sys; from dsbuild.builders.releases.inspection import listing\n"
-        "for kind in ('engines', 'sources', 'filters', 'recipes'): assert listing(kind)\n"
+        "import sys; from dsbuild.builders.installation import kinds, listing\n"
+        "for kind in kinds(): assert listing(kind['name'])\n"
         "print([name for name in ('ctranslate2', 'torch', 'transformers', 'fasttext', 'datasets') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -1,12 +1,8 @@
-"""Look at a release folder, and at what this installation has: status, what-if, lists, doctor."""
+"""Look at a release folder: status, what-if."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import itertools
-import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,29 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsbuild import languages, release
+from dsbuild import release
 from dsbuild.builders.filtering.decided import Decided
 from dsbuild.builders.made_by import TRANSLATIONS, command_of
 from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.recipe import apply_settings
-from dsbuild.registry import Registry
 from dsbuild.stage import Workspace
 from dsbuild.tables import ID_COLUMNS
-
-_KINDS = (
-    "engines",
-    "sources",
-    "filters",
-    "retrievers",
-    "rules",
-    "views",
-    "styles",
-    "models",
-    "methods",
-    "labelled",
-    "recipes",
-    "languages",
-)
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -190,139 +170,3 @@ def _decide_again(folder: Path, lang: str, table: str, rules: Sequence[Any], jud
                 found.rule for found in decision.verdicts if found.primary and not staying[found.index]
             )
     return decided
-
-
-def listing(kind: str) -> list[dict[str, str]]:
-    """The names of one kind with the first line of what each is; loads no model library."""
-    from dsbuild.builders import EXPORTS, LABELLED, RETRIEVERS, RULES, SOURCES, TASKS, recipes
-    from dsbuild.filters import ABOUT, FILTERS
-    from dsbuild.llm import LANGUAGE_MODELS
-    from dsbuild.project import PROJECTORS
-    from dsbuild.translate import ENGINES
-
-    registries: dict[str, Registry] = {
-        "engines": ENGINES, "sources": SOURCES, "filters": FILTERS, "retrievers": RETRIEVERS, "rules": RULES,
-        "views": EXPORTS, "methods": PROJECTORS, "labelled": LABELLED, "styles": TASKS, "models": LANGUAGE_MODELS,
-    }  # fmt: skip
-    if kind == "languages":
-        return [
-            {"name": code, "about": f"{languages.get(code).name} ({languages.get(code).script})"}
-            for code in languages.codes()
-        ]
-    if kind == "recipes":
-        return [{"name": name, "about": about} for name, about in recipes.named().items()]
-    if kind not in registries:
-        raise UnknownName("kind of names", kind, _KINDS)
-    registry = registries[kind]
-    if kind == "styles":
-        return _styles()
-    if kind == "filters":
-        return [
-            {"name": name, "about": ABOUT.get(name) or _first_line(registry.get(name))} for name in registry.names()
-        ]
-    return [{"name": name, "about": _first_line(registry.get(name))} for name in registry.names()]
-
-
-def _styles() -> list[dict[str, str]]:
-    """The styles that a command can name: what only comes before another step is none of them."""
-    from dsbuild.builders import TASKS
-    from dsbuild.builders.generation import salient
-
-    found: dict[str, Any] = {name: TASKS.get(name) for name in TASKS.names() if not name.startswith("steps/")}
-    found |= {f"queries/{name}": style for name, style in salient.STYLES.items()}
-    said = {name: _first_line(style) for name, style in sorted(found.items())}
-    return [
-        {"name": name, "about": f"Without a model: {about[:1].lower()}{about[1:]}" if name.partition("/")[2] in salient.STYLES else about}
-        for name, about in said.items()
-    ]  # fmt: skip
-
-
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
-
-
-def model_list(folder: str) -> list[dict[str, Any]]:
-    """The known models and the stored ones, with where they are."""
-    from dsbuild.translate import models
-
-    here = {one.id: one for one in models.stored(folder)}
-    rows: list[dict[str, Any]] = [
-        {
-            "name": one.id, "family": one.family, "license": one.license, "size_gb": one.size_gb,
-            "languages": one.languages if isinstance(one.languages, str) else ", ".join(one.languages),
-            "here": str(here[one.id].path) if one.id in here else "",
-        }
-        for one in models.known()
-    ]  # fmt: skip
-    listed = {row["name"] for row in rows}
-    rows += [
-        {"name": one.id, "family": one.family, "license": one.license, "size_gb": round(one.size_bytes / 1e9, 2),
-         "languages": "", "here": str(one.path)}
-        for one in here.values() if one.id not in listed
-    ]  # fmt: skip
-    return [
-        {
-            "name": "mini",
-            "family": "m2m100",
-            "license": "CC-BY-SA-3.0",
-            "size_gb": 0.01,
-            "languages": "en -> hi, mr, ta",
-            "here": "in the package",
-        },
-        *rows,
-    ]
-
-
-def model_card(name: str, folder: str) -> dict[str, Any]:
-    """Facts of one model; for the shipped one its card."""
-    if name == "mini":
-        from dsbuild.translate.mini_engine import card
-
-        return {"id": "mini", "card": card()}
-    from dsbuild.translate import models
-
-    found = models.show(name, folder)
-    return {**found.facts, **({"to do": found.todo} if found.todo else {})}
-
-
-def doctor() -> list[dict[str, str]]:
-    """What of this installation works: packages, extras, tools, devices."""
-    rows = [{"what": "python", "state": "ok", "detail": platform.python_version()}]
-    for module in ("ctranslate2", "sentencepiece", "fasttext", "duckdb", "datasets"):
-        found = importlib.util.find_spec(module) is not None
-        rows.append(
-            {
-                "what": module,
-                "state": "ok" if found else "missing",
-                "detail": "" if found else "pip install --force-reinstall dsbuild",
-            }
-        )
-    for module, extra, use in (
-        ("transformers", "convert", "dsbuild models convert"), ("datatrove", "scale", "--executor datatrove"),
-        ("ir_datasets", "irds", "--src irds:ID"), ("mlcroissant", "release", "dsbuild card check --croissant"),
-    ):  # fmt: skip
-        found = importlib.util.find_spec(module) is not None
-        rows.append(
-            {
-                "what": module,
-                "state": "ok" if found else "not installed",
-                "detail": use if found else f"for {use}: pip install 'dsbuild[{extra}]'",
-            }
-        )
-    apertium = shutil.which("apertium")
-    detail = "engine apertium" if apertium else "for engine apertium: apt-get install apertium apertium-eng-spa"
-    rows.append({"what": "apertium", "state": "ok" if apertium else "not installed", "detail": detail})
-    gpus = 0
-    # A doctor that needs the patient well is no use: a broken CTranslate2 is told of above.
-    with contextlib.suppress(ImportError):
-        import ctranslate2
-
-        gpus = ctranslate2.get_cuda_device_count()
-    rows.append(
-        {
-            "what": "cuda",
-            "state": "ok" if gpus else "none",
-            "detail": f"{gpus} device(s)" if gpus else "models run on the CPU",
-        }
-    )
-    return rows
