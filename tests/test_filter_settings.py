@@ -89,3 +89,38 @@ def test_a_release_is_filtered_by_its_table(tmp_path: Path) -> None:
         )
     assert build(tmp_path, f"parquet:{tmp_path / 'out'}/en-documents", out="again")[0] == 0
     assert kept(tmp_path / "again") == kept(tmp_path / "out")
+
+
+def test_a_dry_run_writes_over_no_release(tmp_path: Path) -> None:
+    src = table(tmp_path)
+    assert build(tmp_path, src)[0] == 0
+    page = (tmp_path / "out/report.html").read_bytes()
+    asked = [
+        "filter",
+        "--dry-run",
+        "--src",
+        src,
+        "--lang",
+        "en",
+        "--profile",
+        "sentence",
+        "--store",
+        tmp_path / "store",
+        "--out",
+    ]
+    code, _, err = cli(*asked, tmp_path / "out")
+    assert code == 2
+    assert "out: holds README.md, which is no report of a dry run" in err
+    assert (tmp_path / "out/report.html").read_bytes() == page
+    for _ in range(2):
+        assert cli(*asked, tmp_path / "dry")[0] == 0
+
+
+def test_thresholds_of_another_language_are_refused(tmp_path: Path) -> None:
+    src = table(tmp_path)
+    code, _, err = cli("calibrate", "--src", src, "--lang", "hi", "--out", tmp_path / "hi.json")
+    assert code == 0, err
+    code, _, err = build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}")
+    assert code == 2
+    assert "hi.json was learned for hi, and the texts are in en; calibrate with texts of that language" in err
+    assert build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}", "source.lang=auto")[0] == 0

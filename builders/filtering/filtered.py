@@ -17,7 +17,7 @@ from dsbuild.builders.sources.opened import IDS, is_set
 from dsbuild.builders.sources.source import Source, SourceFacts
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.filters import FILTERS, MENDERS, PAIRWISE, SCORERS, TABLE_FILTERS
-from dsbuild.filters.profiles import check_thresholds, profile, rules_digest, split_settings
+from dsbuild.filters.profiles import NAMED_THRESHOLDS, check_thresholds, profile, rules_digest, split_settings
 from dsbuild.filters.scorers import option_names, scorers_of
 from dsbuild.graph import Input, Node
 from dsbuild.recipe import Section
@@ -162,6 +162,7 @@ def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Pa
     kind: FlatTable = "pairs" if table == "pairs" else "documents"
     source = open_flat(recipe.source.src, kind, columns=recipe.source.columns, options=recipe.source.options)
     langs = _said_langs(recipe, kind, set(source.columns))
+    _check_calibration(recipe.thresholds, langs)
     files = source.files(digests)
     name = own_name(recipe.source.src)[1] or recipe.source.src
     facts = SourceFacts(
@@ -183,6 +184,20 @@ def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Pa
     if "protected" in recipe.model_fields_set and recipe.protected and "split" not in source.seen:
         remarks.append(f"{kind}: no column 'split', so protected=[{','.join(recipe.protected)}] protects no row")
     return PreparedFilter(recipe, (stream,), nodes, facts, None, tuple(remarks))
+
+
+def _check_calibration(thresholds: str, langs: Sequence[str]) -> None:
+    """Refuse thresholds of a language in which no text is; where rows say theirs, or it is identified, some may be."""
+    if thresholds in NAMED_THRESHOLDS or not set(langs).isdisjoint(("", AUTO)):
+        return
+    from dsbuild.filters.calibration import read_calibration
+
+    learned = read_calibration(Path(thresholds)).lang
+    if learned not in langs:
+        raise RecipeError(
+            f"thresholds: {thresholds} was learned for {learned}, and the texts are in {', '.join(dict.fromkeys(langs))}; "
+            "calibrate with texts of that language"
+        )
 
 
 def _check_score_columns(recipe: FilterRecipe, source: FlatSource) -> None:
@@ -229,6 +244,7 @@ def _set(recipe: FilterRecipe, groups: tuple[str, ...], digests: Path | None) ->
         recipe.source.src, lang=lang, columns=recipe.source.columns, options=recipe.source.options
     )
     facts = source.facts(digests)
+    _check_calibration(recipe.thresholds, (facts.lang,))
     read, tables = source_nodes(recipe.source, source, facts)
     streams = []
     for table in ("corpus", "queries"):
