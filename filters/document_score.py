@@ -87,7 +87,7 @@ class DocumentScore:
     segments: Segments = "script"
 
     name: ClassVar[str] = "document_score"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.segments not in get_args(Segments):

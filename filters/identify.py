@@ -55,7 +55,7 @@ class IdentifyRows:
     weights: str = field(default="", init=False)
 
     name: ClassVar[str] = "identify"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     resident: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -94,6 +94,12 @@ def test_identify(identify: LanguageId) -> None:
     assert found[3].script == ""
 
 
+def test_what_the_model_gives_next_to_nothing_or_another_label_more_is_no_answer(identify: LanguageId) -> None:
+    found = identify.identify(["abc def ghi jkl", "\u202eabc def ghi jkl", "abc def ghi jkl mno pqr"])
+    assert [one.label for one in found] == ["", "", ""]
+    assert all(one.score < 0.15 for one in found)
+
+
 def test_clean_strips_what_is_no_language() -> None:
     assert clean("See `x = 1` at https://a.b/c or mail me@x.org\n<b>now</b> 42").split() == [
         "See",
