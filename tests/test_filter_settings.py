@@ -124,3 +124,21 @@ def test_thresholds_of_another_language_are_refused(tmp_path: Path) -> None:
     assert code == 2
     assert "hi.json was learned for hi, and the texts are in en; calibrate with texts of that language" in err
     assert build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}", "source.lang=auto")[0] == 0
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_report_holds_no_infinite_number(tmp_path: Path) -> None:
+    pairs = [
+        {"id": "a", "text_a": "One side says this.", "text_b": ""},
+        {"id": "b", "text_a": "The mill stands.", "text_b": "Die Mühle steht."},
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs), "utf-8")
+    code, out, err = cli(
+        "filter", "--dry-run", "--src", f"jsonl:{tmp_path / 'pairs.jsonl'}", "--lang", "en,de", "--profile", "pair", "--set", "filters=[pairs]",
+        "--executor", "in-process", "--out", tmp_path / "dry", "--store", tmp_path / "store", "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    ratio = next(rule for rule in found["tables"][0]["rules"] if rule["rule"] == "pairs.unlike_lengths")
+    assert (ratio["scored"], ratio["fails"]) == (2, 1)
+    assert [row["id"] for row in ratio["below"] + ratio["above"]] == ["b"]

@@ -135,6 +135,8 @@ def _borderline(
 ) -> None:
     """Keep the rows nearest to the threshold on each side; equally near ones are chosen by the hash of their id."""
     measured = np.abs(column) if one.rule.op == "abs>" else column
+    # What is infinitely far (the length ratio to an empty side) is near no threshold.
+    known = known & np.isfinite(measured)
     for side, store in ((measured < one.rule.value, one.below), (measured >= one.rule.value, one.above)):
         places = np.flatnonzero(known & side)
         if not places.size:
@@ -163,9 +165,10 @@ def told(one: Gathered) -> dict[str, Any]:
         return told
     values, others, safe = (np.concatenate(parts) for parts in (one.values, one.others, one.safe))
     measured = np.abs(values) if rule.op == "abs>" else values
-    if not len(measured):
+    finite = measured[np.isfinite(measured)]
+    if not len(finite):
         return told
-    steps = np.unique(np.append(np.quantile(measured, np.linspace(0, 1, N_STEPS)), rule.value))
+    steps = np.unique(np.append(np.quantile(finite, np.linspace(0, 1, N_STEPS)), rule.value))
     for step in steps.tolist():
         passes = {"<": measured >= step, ">=": measured < step}.get(rule.op, measured <= step)
         told["sweep"].append(
@@ -175,7 +178,7 @@ def told(one: Gathered) -> dict[str, Any]:
                 "kept_share": float(((passes & others) | safe).mean()),
             }
         )
-    low, high = np.quantile(measured, [0.005, 0.995])
+    low, high = np.quantile(finite, [0.005, 0.995])
     low, high = _room(min(float(low), rule.value), max(float(high), rule.value), rule, one.fails)
     counts, edges = np.histogram(np.clip(measured, low, high), N_BINS, (low, high if high > low else low + 1))
     told["histogram"] = {"counts": counts.tolist(), "low": float(edges[0]), "high": float(edges[-1])}
