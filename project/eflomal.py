@@ -270,7 +270,9 @@ def _read(path: Path, n_texts: int) -> list[list[Link]]:
     """The links of each text; the program writes pairs `i-j`, a line for each text."""
     data = path.read_bytes()
     lengths = [line.count(b"-") for line in data.split(b"\n")[:n_texts]]
-    numbers = np.fromstring(data.replace(b"-", b" ").decode("ascii"), np.int64, sep=" ").reshape(-1, 2)
+    # Of white space alone NumPy makes one zero: a program that linked nothing at all.
+    text = data.replace(b"-", b" ").decode("ascii").strip()
+    numbers = np.fromstring(text, np.int64, sep=" ").reshape(-1, 2)
     if len(lengths) != n_texts or sum(lengths) != len(numbers):
         raise EngineError(f"eflomal wrote {len(lengths):,} lines with {len(numbers):,} links for {n_texts:,} pairs")
     links = list(zip(numbers[:, 0].tolist(), numbers[:, 1].tolist(), strict=True))

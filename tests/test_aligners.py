@@ -98,6 +98,13 @@ def test_eflomal_takes_odd_texts() -> None:
     assert Eflomal().align([], "en", "xx") == []
 
 
+def test_a_file_without_any_link_is_read(tmp_path: Path) -> None:
+    (tmp_path / "links").write_text("\n\n")
+    assert eflomal._read(tmp_path / "links", 2) == [[], []]
+    (tmp_path / "links").write_text("\n0-1 2-0\n")
+    assert eflomal._read(tmp_path / "links", 2) == [[], [(0, 1), (2, 0)]]
+
+
 def test_options_of_eflomal(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownName, match="stems"):
         Eflomal(units="stem")
