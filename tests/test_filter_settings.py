@@ -123,7 +123,17 @@ def test_thresholds_of_another_language_are_refused(tmp_path: Path) -> None:
     code, _, err = build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}")
     assert code == 2
     assert "hi.json was learned for hi, and the texts are in en; calibrate with texts of that language" in err
-    assert build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}", "source.lang=auto")[0] == 0
+    code, _, err = build(tmp_path, src, f"thresholds={tmp_path / 'hi.json'}", "source.lang=auto")
+    assert code == 0
+    assert "note: thresholds of documents: hi.json has none for en, und; the defaults decide there" in err
+
+
+def test_languages_that_fineweb2_has_not_are_told(tmp_path: Path) -> None:
+    code, _, err = build(tmp_path, table(tmp_path), "thresholds=fineweb2")
+    assert code == 0
+    assert "note: thresholds of documents: fineweb2 has none for en; the defaults decide there" in err
+    code, _, err = build(tmp_path, table(tmp_path), "thresholds=fineweb2", "source.lang=de", "filters=length", out="de")
+    assert (code, "the defaults decide" in err) == (0, False)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -32,7 +32,7 @@ from dsbuild.cards.card import render_card
 from dsbuild.cards.threshold_report import render_report
 from dsbuild.errors import RecipeError
 from dsbuild.filters.calibration import read_calibration
-from dsbuild.filters.profiles import NAMED_THRESHOLDS
+from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, NAMED_THRESHOLDS, language_thresholds
 from dsbuild.graph import Input, Progress
 from dsbuild.stage import digest
 from dsbuild.tables import SCHEMAS
@@ -247,7 +247,7 @@ def _facts(prepared: PreparedFilter, progress: Progress, counted: Accounting) ->
         "languages": langs,
         "stages": stage_facts(prepared.nodes, progress),
         "findings": found,
-        "notes": notes(prepared, progress),
+        "notes": [*notes(prepared, progress), *_without_thresholds(prepared, counted)],
         "accounting": counted,
         **_calibration(prepared),
     }
@@ -259,6 +259,23 @@ def _calibration(prepared: PreparedFilter) -> dict[str, Any]:
     """The calibration that decided, whole: the recipe says no more than its name, and a report shows every threshold."""
     said = prepared.recipe.thresholds
     return {} if said in NAMED_THRESHOLDS else {"calibration": read_calibration(Path(said)).document()}
+
+
+def _without_thresholds(prepared: PreparedFilter, counted: Accounting) -> list[str]:
+    """In which languages the thresholds that were asked for say nothing."""
+    said = prepared.recipe.thresholds
+    if said == DEFAULT_THRESHOLDS:
+        return []
+    found = []
+    for stream in prepared.streams:
+        # Of pairs the thresholds of each side are those of its own language; here they stand together.
+        langs = [lang for lang in sorted(counted) if stream.table in counted[lang] and len(stream.lang_columns) == 1]
+        if silent := [lang for lang in langs if not language_thresholds(said, lang)]:
+            name = said if said in NAMED_THRESHOLDS else Path(said).name
+            found.append(
+                f"thresholds of {stream.table}: {name} has none for {', '.join(silent)}; the defaults decide there"
+            )
+    return found
 
 
 def notes(prepared: PreparedFilter, progress: Progress) -> list[str]:
