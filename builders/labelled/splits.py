@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from dsbuild.builders.labelled.formats import NUMBERED, LabelledSource, open_labelled, without_number
+from dsbuild.builders.labelled.parquet import LabelledParquet
 from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled, Span
 
@@ -91,8 +92,10 @@ def of_splits(source: LabelledSource, limit: int = 0) -> Iterator[tuple[str, Lab
 
 
 def files_of(source: LabelledSource) -> tuple[Path, ...]:
-    """The files of a set."""
-    return tuple(one.path for one in source.parts.values()) if isinstance(source, SplitSet) else (source.path,)
+    """The files of a set; a folder of Parquet files holds several."""
+    if isinstance(source, SplitSet):
+        return tuple(one.path for one in source.parts.values())
+    return tuple(source.files()) if isinstance(source, LabelledParquet) else (source.path,)
 
 
 def open_split_set(spec: str, *, lang: str | None, options: Mapping[str, str]) -> LabelledSource:

@@ -16,7 +16,7 @@ from dsbuild.builders.labelled.labelled_set import open_section, source_file, so
 from dsbuild.builders.labelled.pairs import paired
 from dsbuild.builders.labelled.squad import questions_in_step
 from dsbuild.builders.projection.judged_spans import OWN_IDS
-from dsbuild.builders.projection.projected import AUTO, ProjectRecipe, prepare, public_src
+from dsbuild.builders.projection.projected import ProjectRecipe, files_read, prepare, public_src
 from dsbuild.builders.projection.read_links import ReadLinks
 from dsbuild.errors import RecipeError
 from dsbuild.project.calibration import Calibration, Gold, fit
@@ -44,8 +44,8 @@ def calibrate_spans(recipe: ProjectRecipe, out: Path) -> dict[str, Any]:
         )
     if recipe.engine is not None:
         raise RecipeError("calibrate-projection: gold is a translation that is there; leave the engine out")
-    if not recipe.langs and AUTO not in recipe.target:
-        recipe = recipe.model_copy(update={"langs": tuple(recipe.target)})
+    if out.resolve() in {path.resolve() for path in files_read(recipe)}:
+        raise RecipeError(f"--out {out}: this file is read here and would be lost; write another one")
     projecting = prepare(recipe)
     recipe = projecting.recipe
     if recipe.alignments and (lacking := sorted(set(recipe.langs) - set(recipe.alignments))):

@@ -14,7 +14,7 @@ from dsbuild import executors, languages, release, run
 from dsbuild.builders import licensing
 from dsbuild.builders.labelled.formats import UNKNOWN_LANG, LabelledSource
 from dsbuild.builders.labelled.labelled_set import identified, open_section, source_file, source_files, stated_language
-from dsbuild.builders.labelled.splits import SplitSet
+from dsbuild.builders.labelled.splits import SplitSet, files_of
 from dsbuild.builders.parts import public_recipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.projection.back_translation import BackTranslation, back_engine, check_back, code_of, way_back
@@ -44,12 +44,12 @@ Options = dict[str, Any]
 class ProjectRecipe(Section):
     """Carry the labels of a set to other languages.
 
-    langs: where to; may be left out with one target file, whose language is then identified. target: existing translations by
-    language; without one the engine translates. alignments: Pharaoh files by language. method: markers, constrained, align, candidates,
-    fuzzy or auto; a section of that name holds its options. scorer: the model that constrained and candidates ask. target_precision:
-    keep what reaches it (auto). rows: "complete" drops rows with a missing span (relations are so if nothing is said); overlaps: see
-    `ProjectSpans`. back_translation: splits that are translated back; review: rows of each language for people to judge. unreachable: see
-    `TranslateSegments`.
+    langs: where to; may be left out where every target is named by its language, or with one target file, whose language is then
+    identified. target: existing translations by language; without one the engine translates. alignments: Pharaoh files by language. method:
+    markers, constrained, align, candidates, fuzzy or auto; a section of that name holds its options. scorer: the model that constrained and
+    candidates ask. target_precision: keep what reaches it (auto). rows: "complete" drops rows with a missing span (relations are so if
+    nothing is said); overlaps: see `ProjectSpans`. back_translation: splits that are translated back; review: rows of each language for
+    people to judge. unreachable: see `TranslateSegments`.
     """
 
     build: Literal["project"] = "project"
@@ -115,6 +115,13 @@ class Projecting:
         return {code_of(self.src, lang): lang for lang in self.recipe.langs} if self.recipe.back_translation else {}
 
 
+def files_read(recipe: ProjectRecipe) -> tuple[Path, ...]:
+    """The files that a recipe reads: of source, targets and alignments."""
+    sections = (recipe.source, *recipe.target.values())
+    links = (Path(path).expanduser() for path in recipe.alignments.values())
+    return (*(path for one in sections for path in files_of(open_section(one))), *links)
+
+
 def prepare(recipe: ProjectRecipe, digests: Path | None = None) -> Projecting:
     """Open sources, engine and method, tell languages, and lay out the graph; what is wrong with them is told before work starts."""
     source = open_section(recipe.source)
@@ -167,7 +174,8 @@ def _settled(
     recipe: ProjectRecipe, source: LabelledSource, targets: Mapping[str, LabelledSource], notes: list[str]
 ) -> ProjectRecipe:
     """The recipe with a language for the target and for the alignments that came without one, and with what becomes of rows."""
-    langs, alignments, sections = list(recipe.langs), dict(recipe.alignments), dict(recipe.target)
+    alignments, sections = dict(recipe.alignments), dict(recipe.target)
+    langs = list(recipe.langs) or ([] if AUTO in targets else list(recipe.target))
     if AUTO in targets:
         spec = sections[AUTO].src
         if len(langs) > 1:
@@ -300,7 +308,8 @@ def by_language(said: Sequence[str], option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in said:
         code, equals, value = one.partition("=")
-        named = bool(equals) and code in languages.codes()
+        # `xx=spans:FILE` can only mean a language, one that is not known; `a=b.txt` is a file.
+        named = bool(equals) and (code in languages.codes() or (":" not in code and ":" in value))
         lang = languages.get(code).code if named else AUTO
         if lang in found:
             what = f"twice for {lang}" if named else f"several times; name the language of each: {option} de=…"
@@ -311,10 +320,10 @@ def by_language(said: Sequence[str], option: str) -> dict[str, str]:
 
 def _named(source: LabelledSource, digests: Path | None) -> tuple[str, ...]:
     """What a set's files are, and of which splits."""
-    splits = source.parts if isinstance(source, SplitSet) else ("",)
+    files = source_files(source, digests)
+    splits = [f"{split} " for split in source.parts] if isinstance(source, SplitSet) else [""] * len(files)
     return tuple(
-        f"{f'{split} ' if split else ''}{file.name} {file.size_bytes} {file.sha256}"
-        for split, file in zip(splits, source_files(source, digests), strict=True)
+        f"{split}{file.name} {file.size_bytes} {file.sha256}" for split, file in zip(splits, files, strict=True)
     )
 
 

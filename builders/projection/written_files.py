@@ -12,7 +12,7 @@ from dsbuild.builders.labelled.labelled_rows import as_item
 from dsbuild.builders.labelled.multitacred import Multitacred
 from dsbuild.builders.labelled.tacred import Tacred
 from dsbuild.builders.projection.back_translation import is_back
-from dsbuild.builders.projection.projected import AUTO, ProjectRecipe, by_language
+from dsbuild.builders.projection.projected import AUTO, ProjectRecipe, by_language, files_read
 from dsbuild.builders.projection.relation_files import translated, write_set
 from dsbuild.builders.projection.release_pairs import check_source, splits_of
 from dsbuild.builders.sources.lines import suffixes
@@ -35,19 +35,24 @@ class Wanted:
 
 def wanted(said: Sequence[str], recipe: ProjectRecipe) -> list[Wanted]:
     """The files that `--write [LANG=]KIND:FILE` names; what is wrong with them is told before work starts."""
-    found = []
+    found: list[Wanted] = []
+    read = {path.resolve() for path in files_read(recipe)} if said else set()
+    langs = recipe.langs or tuple(lang for lang in recipe.target if lang != AUTO)
     for one in said:
         ((lang, spec),) = by_language([one], "--write").items()
         kind = spec.partition(":")[0]
         # Which side of MultiTACRED's rows was read says nothing of what is written: always the translation, with its source.
         same = kind == recipe.source.src.partition(":")[0] and kind != Multitacred.kind
         made = Wanted(lang, open_labelled(spec, options=dict(recipe.source.options) if same else {}))
-        if lang == AUTO and len(recipe.langs) > 1 and not made.folder:
-            raise RecipeError(
-                f"--write {one}: of which of {', '.join(recipe.langs)}? Name it: --write {recipe.langs[0]}={spec}"
-            )
-        if lang != AUTO and recipe.langs and lang not in recipe.langs:
-            raise RecipeError(f"--write {one}: {lang} is not among the languages ({', '.join(recipe.langs)})")
+        if lang == AUTO and len(langs) > 1 and not made.folder:
+            raise RecipeError(f"--write {one}: of which of {', '.join(langs)}? Name it: --write {langs[0]}={spec}")
+        if lang != AUTO and langs and lang not in langs:
+            raise RecipeError(f"--write {one}: {lang} is not among the languages ({', '.join(langs)})")
+        path = made.writer.path.resolve()
+        if path in read:
+            raise RecipeError(f"--write {one}: this file is read by the build and would be lost; write another one")
+        if any(path == other.writer.path.resolve() for other in found):
+            raise RecipeError(f"--write {one}: another --write names this file too; give each a file of its own")
         found.append(made)
     return found
 

@@ -1,0 +1,96 @@
+"""Files that `dsbuild project` reads and writes: none that is read is lost, and every kind of place that may be read can be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.small_set import cli
+
+EN = {"id": "a", "text": "Ada Bell met Bo Finch.", "lang": "en", "spans": [{"start": 0, "end": 8, "label": "PER"}]}
+DE = {"id": "a", "text": "Bo Finch traf Ada Bell.", "lang": "de", "spans": [{"start": 14, "end": 22, "label": "PER"}]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, row in (("en", EN), ("de", DE), ("de2", DE | {"lang": "nl"})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    return tmp_path
+
+
+def project(folder: Path, *more: str, src: str = "spans:en.jsonl") -> tuple[int, str, str]:
+    kind, _, file = src.partition(":")
+    said = [one.replace("DIR", str(folder)) for one in more]
+    source = f"{kind}:{folder / file}"
+    return cli("project", "--src", source, "--method", "fuzzy", *said, "--store", str(folder / "store"))
+
+
+@pytest.mark.parametrize("file", ["en.jsonl", "de.jsonl", "./sub/../en.jsonl"])
+def test_a_file_that_is_read_is_never_written_over(folder: Path, file: str) -> None:
+    (folder / "sub").mkdir()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
+    code, _, err = project(
+        folder, "--target", "spans:DIR/de.jsonl", "--langs", "de", "--out", "DIR/o", "--write", f"spans:DIR/{file}"
+    )
+    assert code == 2
+    assert "would be lost" in err
+    assert {path.name: path.read_bytes() for path in folder.glob("*.jsonl")} == before
+    assert not (folder / "o").exists()
+
+
+def test_two_files_of_one_name_are_not_written(folder: Path) -> None:
+    code, _, err = project(
+        folder, "--target", "spans:DIR/de.jsonl", "--langs", "de", "--out", "DIR/o", "--write", "spans:DIR/x",
+        "--write", "conll:DIR/x",
+    )  # fmt: skip
+    assert code == 2
+    assert "another --write" in err
+    assert not (folder / "x").exists()
+
+
+def test_a_calibration_is_not_written_over_gold(folder: Path) -> None:
+    gold = folder / "de.jsonl"
+    said = ["--src", f"spans:{folder / 'en.jsonl'}", "--gold", f"spans:{gold}", "--langs", "de"]
+    code, _, err = cli("calibrate-projection", *said, "--out", str(gold))
+    assert code == 2
+    assert "would be lost" in err
+    assert json.loads(gold.read_text("utf-8")) == DE
+
+
+def test_named_targets_say_the_languages(folder: Path) -> None:
+    both = ["--target", "de=spans:DIR/de.jsonl", "--target", "nl=spans:DIR/de2.jsonl"]
+    code, out, err = project(folder, *both, "--out", "DIR/o", "--format", "json")
+    assert code == 0, err
+    assert {lang: one["spans"]["kept"] for lang, one in json.loads(out)["languages"].items()} == {"de": 1, "nl": 1}
+    code, _, err = project(folder, *both, "--out", "DIR/o", "--write", "spans:DIR/x")
+    assert code == 2
+    assert "of which of de, nl" in err
+
+
+def test_a_target_in_a_language_that_is_none_is_told_so(folder: Path) -> None:
+    code, _, err = project(folder, "--target", "dee=spans:DIR/de.jsonl")
+    assert code == 2
+    assert "no language 'dee'" in err
+
+
+def test_a_release_and_a_folder_of_tables_are_sources(folder: Path) -> None:
+    code, _, err = project(folder, "--target", "spans:DIR/de.jsonl", "--langs", "de", "--out", "DIR/o")
+    assert code == 0, err
+    for src, more in (("parquet:o", ["--src-lang", "de"]), ("parquet:o/de-labelled", [])):
+        code, out, err = project(
+            folder,
+            *more,
+            "--target",
+            "spans:DIR/en.jsonl",
+            "--langs",
+            "en",
+            "--out",
+            f"DIR/back-{src[-4:]}",
+            "--format",
+            "json",
+            src=src,
+        )
+        assert code == 0, err
+        assert json.loads(out)["languages"]["en"]["spans"]["kept"] == 1
