@@ -59,6 +59,11 @@ class UnknownName(DsbuildError):
 
     >>> print(UnknownName("engine", "apertum", ["apertium", "memory"]))
     no engine 'apertum'. Did you mean 'apertium'? Known: apertium, memory
+
+    A single candidate is what is meant, not all that there is:
+
+    >>> print(UnknownName("language", "hin", ["hi"]))
+    no language 'hin'. Did you mean 'hi'?
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -66,7 +71,8 @@ class UnknownName(DsbuildError):
         close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, …"
-        super().__init__(f"no {kind} {name!r}.{hint} Known: {listed}")
+        known_too = "" if names == close else f" Known: {listed}"
+        super().__init__(f"no {kind} {name!r}.{hint}{known_too}")
         self._said = (kind, name, names)
 
     def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str]]]:
