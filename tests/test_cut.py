@@ -246,7 +246,7 @@ def test_a_licence_is_one_line(said: str) -> None:
 def test_killed_just_before_the_end_and_run_again(tmp_path: Path) -> None:
     write_docs(tmp_path / "draft", DOCS)
     program = (
-        "from pathlib import Path; from dsbuild.builders import cut; cut.RENDERERS = (); "
+        "from pathlib import Path; from dsbuild.builders.releases import cut; cut.RENDERERS = (); "
         "cut.cut(Path('draft'), cut.wanted('made', '1.0.0'), Path('set'))"
     )
 
