@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dsbuild import languages
 from dsbuild.errors import MissingExtra, RecipeError, UnknownName
-from dsbuild.filters import SCORERS
+from dsbuild.filters import PAIRWISE, SCORERS
 from dsbuild.filters.decide_texts import DecideTexts
 from dsbuild.filters.identify import UNKNOWN, IdentifyRows
 from dsbuild.filters.profiles import DEFAULT_THRESHOLDS, check_thresholds, profile, split_settings
@@ -114,12 +114,14 @@ def _groups(name: str, filters: Sequence[str] | None) -> tuple[str, ...]:
     if chosen.table != "documents":
         raise RecipeError(f"profile {name} is for a table of {chosen.table}; a datatrove document has one text")
     if filters is None:
-        return tuple(group for group in chosen.groups if group in SCORERS.names() and group != "bitext")
+        filters = [group for group in chosen.groups if group in SCORERS.names()]
     for group in filters:
         if group not in SCORERS.names():
             if group in chosen.groups:
                 raise RecipeError(f"{group} looks at a whole table: run it with dsbuild filter, not inside a pipeline")
             raise UnknownName("filter", group, SCORERS.names())
+        if group in PAIRWISE or (group != "language" and hasattr(SCORERS.get(group), "score_rows")):
+            raise RecipeError(f"{group} needs more than one text: run it with dsbuild filter, not inside a pipeline")
     return tuple(filters)
 
 
