@@ -18,7 +18,7 @@ from typing import Any
 
 PROGRAM = shutil.which("chromium")
 MISSING = "chromium is not installed"
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0  # of a busy machine; a browser that is there answers in milliseconds
 
 # No sandbox: containers have none. The rest keeps the browser from asking its maker for anything.
 _OPTIONS = (

@@ -178,7 +178,7 @@ def test_a_person_judges_by_keyboard(folder: Path, tmp_path: Path) -> None:
             assert "<img src onerror=go()>" in seen
             assert browser.errors == []
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 0
     judged = [(one["acceptable"], one["category"], one["note"]) for one in read(path).values()]
     assert sorted(judged, key=str) == sorted(
