@@ -25,7 +25,9 @@ def print_projected(found: Mapping[str, Any]) -> None:
             said = ", ".join(f"{reason} {count:,}" for reason, count in one["reasons"].items())
             console.print(Text(f"{lang}: not kept: {said}"), highlight=False)
         rows = found["accounting"][lang]["labelled"]
-        console.print(Text(f"{lang}: {rows['kept']:,} of {rows['in']:,} rows are kept"), highlight=False)
+        lost = ", ".join(f"{reason} {count:,}" for reason, count in rows["reasons"].items())
+        said = f"{lang}: {rows['kept']:,} of {rows['in']:,} rows are kept{f'; not kept: {lost}' if lost else ''}"
+        console.print(Text(said), highlight=False)
     for path, rows in found.get("written", {}).items():
         console.print(Text(f"written: {path} ({rows:,} rows)"), highlight=False)
     for path, rows in found.get("sheets", {}).items():

@@ -130,11 +130,24 @@ def _debris(marked: Marked, text: str, marks: Sequence[_Mark]) -> bool:
     """Whether brackets are left that neither the source nor a whole mark accounts for."""
     if not marked.scheme.left and not marked.scheme.template:
         return False
+    if marked.scheme.template and _torn(marked, text, marks):
+        return True
     loose = _LOOSE if marked.scheme.left and marked.scheme.left in "<＜" else regex.compile(marked.scheme.brackets())
     inside = [(one.start, one.end) for one in marks]
     free = [one for one in loose.finditer(text) if not any(low <= one.start() < high for low, high in inside)]
     # Entities of an escaped text are its own.
     return not all(marked.escaped and one[0].startswith("&") for one in free)
+
+
+def _torn(marked: Marked, text: str, marks: Sequence[_Mark]) -> bool:
+    """Whether a placeholder is left without its number, or a number with all but one sign of its placeholder, that the source has not."""
+    stem = marked.scheme.template.partition("{n}")[0].strip()
+    rests = {stem[:place] + stem[place + 1 :] for place in range(len(stem))}
+    pattern = rf"{regex.escape(stem)}|(?:{'|'.join(map(regex.escape, sorted(rests)))})\s?\d"
+    torn = regex.compile(pattern, regex.I)
+    whole = [(one.start, one.end) for one in marks]
+    left = sum(not any(low <= one.start() < high for low, high in whole) for one in torn.finditer(text))
+    return left > len(torn.findall(marked.source))
 
 
 def _plain(marked: Marked, text: str, marks: list[_Mark]) -> tuple[str, list[int], bool]:

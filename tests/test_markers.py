@@ -164,6 +164,27 @@ def test_placeholders_of_an_engine_are_marks_too():
     assert [one.pieces for one in found.answers] == [((11, 14),), ((3, 7),)]
 
 
+@pytest.mark.parametrize("scheme", PLACED)
+@pytest.mark.parametrize(
+    "spoiled", [lambda mark: mark[1:], lambda mark: mark[:-1].rstrip("0123456789"), lambda mark: mark[0] + mark[2:]]
+)
+def test_a_torn_placeholder_is_left_in_no_text(scheme, spoiled):
+    text, spans = (
+        "Ada Bell likes soup",
+        [Span("1", "X", ((0, 8),)), Span("2", "X", ((0, 3),)), Span("3", "X", ((15, 19),))],
+    )
+    marked = encode(text, spans, scheme)
+    for mark in re.findall(r"zqx\d|<ID\d>", marked.text):
+        found = read(marked, marked.text.replace(mark, spoiled(mark)))
+        assert {one.reason for one in found.answers} == {"debris"}
+        assert found.spoiled
+
+
+def test_words_like_a_placeholder_are_the_text_itself():
+    marked = encode("ID 3 of Ada", [Span("1", "X", ((8, 11),))], PLACED[1])
+    assert [one.pieces for one in read(marked, marked.text).answers] == [((8, 11),)]
+
+
 def test_a_placeholder_before_a_digit_does_not_swallow_it():
     text, spans = "it has 2,700,000 of them", [Span("1", "N", ((7, 11),))]
     marked = encode(text, spans, PLACED[0])

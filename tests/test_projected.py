@@ -404,8 +404,13 @@ def test_odd_texts_end_in_a_verdict_and_no_span_is_shifted(tmp_path: Path) -> No
     code, out, err = odd(tmp_path, source, target)
     assert code == 0, err
     assert json.loads(out)["languages"]["ar"]["reasons"] == {"empty_target": 2}
-    for name, found in surfaces(tmp_path / "out", "ar-labelled").items():
-        assert [surface for surface, _ in found] == ([] if name in ("empty", "blank") else [texts[name][1]])
+    # A row without a text is no row of the table: it is dropped, with a verdict.
+    assert json.loads(out)["accounting"]["ar"]["labelled"]["reasons"] == {"empty_target": 2}
+    found = surfaces(tmp_path / "out", "ar-labelled")
+    assert found.keys() == texts.keys() - {"empty", "blank"}
+    assert sorted(row["id"] for row in rows(tmp_path / "out", "dropped/ar-labelled-*")) == ["blank", "empty"]
+    for name, said in found.items():
+        assert [surface for surface, _ in said] == [texts[name][1]]
         assert [row["text"] for row in rows(tmp_path / "out", "ar-labelled/*") if row["id"] == name] == [texts[name][2]]
     assert verify(tmp_path / "out")["problems"] == []
 

@@ -118,7 +118,7 @@ class ProjectSpans:
     texts: str = ""
 
     name: ClassVar[str] = "project"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
@@ -232,7 +232,11 @@ class ProjectSpans:
         return answer
 
     def _fate(self, one: Carried, fate: str) -> str:
-        return "dropped" if fate == KEPT and self.rows == "complete" and self._lacking(one) else fate
+        if fate != KEPT:
+            return fate
+        # A given translation may be empty; nobody learns from a row without a text, and no reader takes one.
+        lost = not one.item.text.strip() or (self.rows == "complete" and self._lacking(one))
+        return "dropped" if lost else fate
 
     def _lacking(self, one: Carried) -> int:
         """Spans without which the row is not complete: a relation needs its two, also one that the translation has no word for."""
@@ -259,7 +263,9 @@ class ProjectSpans:
         for relation in one.orphaned:
             row_id = f"{source.id}\t{relation.head}\t{relation.tail}"
             yield verdict("relations", self.lang, row_id, self.name, "orphaned", "span_not_kept", detail=relation.label)
-        if fate != was:
+        if fate != was and not one.item.text.strip() and not self.source.relational:
+            yield verdict("labelled", self.lang, source.id, self.name, "dropped", EMPTY)
+        elif fate != was:
             lacking, relational = self._lacking(one), self.source.relational
             yield verdict(
                 "labelled", self.lang, source.id, self.name, "dropped", error_of(source, one.answers) if relational else INCOMPLETE,
