@@ -12,9 +12,13 @@ from typing import Any
 from dsbuild.errors import RecipeError
 from dsbuild.language_model import Call, Said
 
-# What a reasoning model thinks aloud before it answers, where the server does not take it away.
+# What a reasoning model thinks aloud before it answers, where the server does not take it away. Templates that begin the thought themselves leave
+# its end alone in the answer.
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_THOUGHT_END = re.compile(r"(?!\s*[{\[`]).*?</think>", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+# A fence on lines of its own, with words before or after it.
+_FENCED = re.compile(r"^```json[ \t]*\n(.*?)\n[ \t]*```[ \t]*$", re.DOTALL | re.IGNORECASE | re.MULTILINE)
 _DETAIL_CHARS = 200
 
 
@@ -35,6 +39,9 @@ def settled(call: Call, said: Said) -> Said:
     if call.schema is None:
         wrong = _half(text)
         return replace(said, text="", problem="empty", detail=wrong) if wrong else said
+    if len(fenced := _FENCED.findall(text)) == 1:
+        text = fenced[0]
+        said = replace(said, text=text)
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
         wrong = _half(value)
@@ -50,10 +57,10 @@ def settled(call: Call, said: Said) -> Said:
 def unwrapped(text: str) -> str:
     r"""The text without thoughts before it and without a fence around it.
 
-    >>> unwrapped('<think>hm</think>```json\n{"a": 1}\n```')
-    '{"a": 1}'
+    >>> unwrapped('<think>hm</think>```json\n{"a": 1}\n```'), unwrapped("so it is Oslo\n</think>\n\nOslo")
+    ('{"a": 1}', 'Oslo')
     """
-    if found := _THOUGHT.match(text):
+    if found := _THOUGHT.match(text) or _THOUGHT_END.match(text):
         text = text[found.end() :]
     text = text.strip()
     found = _FENCE.fullmatch(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from dsbuild.errors import RecipeError
+from dsbuild.errors import EngineError, RecipeError
 from dsbuild.language_model import Said
 
 
@@ -85,7 +85,11 @@ class Budget:
         return over_tokens or (self.most is not None and self.cost >= self.most)
 
     def add(self, said: Said, *, known: bool = False) -> None:
-        """Count an answer."""
+        """Count an answer; `EngineError` where there is an end to keep and nobody says how many tokens were asked."""
+        if (self.tokens, self.most) != (None, None) and not said.n_asked and not said.problem:
+            raise EngineError(
+                "the answers do not say how many tokens they used, so no budget can be kept: leave it out, or ask a server that tells (usage)"
+            )
         more = Spent(said.n_asked, said.n_said, 1, int(known))
         with self._lock:
             self._spent = self._spent + more

@@ -13,6 +13,9 @@ from dsbuild.language_model import Call, Message, Said
 # How the schema of an answer is told to a server, the surest first: OpenAI and vLLM; llama.cpp; not at all.
 Format = Literal["json_schema", "json_object", ""]
 FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "")
+# How servers end an answer that they did not finish: it is none, and asked for again.
+_BROKEN = ("abort", "error")
+_MOST_TOKENS = 2**31
 _DETAIL_CHARS = 200
 
 
@@ -72,18 +75,22 @@ def as_text(messages: Sequence[Message]) -> str:
 
 
 def said_of(answer: Any) -> Said:
-    """What a whole answer says, its text as it came; `ValueError` if it is no answer of this protocol."""
+    """What a whole answer says, its text as it came; `ValueError` if it is no answer of this protocol, or one that the server broke off."""
+    if isinstance(answer, dict) and answer.get("error"):
+        raise ValueError(_told(answer["error"]))
     try:
         choice = answer["choices"][0]
         message = choice["message"]
         text = _content(message.get("content"))
         refusal = message.get("refusal")
         usage = answer.get("usage") or {}
-        n_asked, n_said = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        n_asked, n_said = (count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
         logprob = mean([token.get("logprob") for token in (choice.get("logprobs") or {}).get("content") or []])
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError("the answer has no message") from error
     finish = choice.get("finish_reason")
+    if finish in _BROKEN:
+        raise ValueError(f"the server ended the answer with {finish}")
     if refusal or finish == "content_filter":
         said = " ".join(str(refusal or "content_filter").split())[:_DETAIL_CHARS]
         return Said(text, problem="refused", detail=said, n_asked=n_asked, n_said=n_said)
@@ -93,7 +100,7 @@ def said_of(answer: Any) -> Said:
 
 
 def joined(lines: Iterable[bytes], most: int) -> dict[str, Any]:
-    """A streamed answer (server-sent events) as a whole one; `ValueError` if it breaks off.
+    """A streamed answer (server-sent events) as a whole one; `ValueError` if it breaks off or is none of this protocol.
 
     most: pieces after which it is endless, and ends as if by length.
     """
@@ -111,15 +118,18 @@ def joined(lines: Iterable[bytes], most: int) -> dict[str, Any]:
             done = True
             continue
         piece = json.loads(data)
-        if not isinstance(piece, dict) or "error" in piece:
-            raise ValueError("the stream says an error")
-        usage = piece.get("usage") or usage
-        for choice in piece.get("choices") or []:
-            delta = choice.get("delta") or {}
-            texts.append(_content(delta.get("content")))
-            refusals.append(delta.get("refusal") or "")
-            tokens += (choice.get("logprobs") or {}).get("content") or []
-            finish = choice.get("finish_reason") or finish
+        if isinstance(piece, dict) and piece.get("error"):
+            raise ValueError(_told(piece["error"]))
+        try:
+            usage = piece.get("usage") or usage
+            for choice in piece.get("choices") or []:
+                delta = choice.get("delta") or {}
+                texts.append(_content(delta.get("content")))
+                refusals.append(_content(delta.get("refusal")))
+                tokens += list((choice.get("logprobs") or {}).get("content") or [])
+                finish = choice.get("finish_reason") or finish
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("a piece of the stream is none of this protocol") from error
         if len(texts) > most:
             finish, done = "length", True
             break
@@ -143,6 +153,20 @@ def _content(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def count(said: Any) -> int:
+    """A number of tokens, 0 where nobody says one; `ValueError` for what is none."""
+    if said is None:
+        return 0
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said < _MOST_TOKENS:
+        raise ValueError(f"the answer counts {str(said)[:_DETAIL_CHARS]} tokens")
+    return int(said)
+
+
+def _told(error: Any) -> str:
+    """What a server says of an error, where it sends one in place of an answer."""
+    return f"the server says an error: {error.get('message', error) if isinstance(error, Mapping) else error}"
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:

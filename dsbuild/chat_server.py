@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import json
+import math
 import queue
 import random
 import socket
@@ -12,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Any, ClassVar
 
 from dsbuild.answer_text import settled
@@ -22,7 +22,7 @@ from dsbuild.errors import EngineError, RecipeError
 from dsbuild.feed import Feed
 from dsbuild.http_peer import Connection, Peer, Reply
 from dsbuild.language_model import Abilities, Call, Message, Said, Sampling
-from dsbuild.model_tokens import n_before
+from dsbuild.text_scores import TextScores, text_scores
 
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _STOPPING = {
@@ -39,6 +39,12 @@ _LONGEST_PAUSE_S = 300.0
 _PATIENCE_S = 10.0  # for what is in flight when nothing more can be asked
 _PIECES = 4  # of a stream for each token that was allowed: servers send one or fewer
 _DETAIL_CHARS = 200
+
+# What a request has from its call, so that a field of the same name would be lost, or its answer could not be read.
+_TAKEN = (
+    "model", "messages", "stream", "stream_options", "n", "response_format", "temperature", "top_p", "max_tokens", "max_completion_tokens",
+    "seed", "stop", "logprobs",
+)  # fmt: skip
 
 # What nobody can object to: its refusal is everybody's.
 _GREETING = (Message("system", "Answer in few words."), Message("user", "Say good morning."))
@@ -76,18 +82,25 @@ class ChatServer:
         pause_s: float = 0.5, stream: bool = False, extra: Mapping[str, Any] | None = None, revision: str = "", license: str = "",
         api_key_env: str = "OPENAI_API_KEY", setting: str = "generator",
     ) -> None:  # fmt: skip
-        for option, value, least in (
-            ("concurrency", concurrency, 1),
-            ("timeout_s", timeout_s, 0.001),
-            ("retries", retries, 0),
-            ("pause_s", pause_s, 0),
+        for option, value, least, kind in (
+            ("concurrency", concurrency, 1, int),
+            ("timeout_s", timeout_s, 0.001, int | float),
+            ("retries", retries, 0, int),
+            ("pause_s", pause_s, 0, int | float),
         ):
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-                raise RecipeError(f"{setting}.{option}: {value!r} must be a number of at least {least}")
+            if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < math.inf:
+                what = "whole number" if kind is int else "number"
+                raise RecipeError(f"{setting}.{option}: {value!r} must be a {what} of at least {least}")
+        if not isinstance(extra or {}, Mapping):
+            raise RecipeError(
+                f"{setting}.extra: {extra!r} must be fields of a request: --set '{setting}.extra={{top_k: 20}}'"
+            )
         if not model:
             raise RecipeError(f"{setting} needs a model: --set {setting}.model=NAME, as the server calls it")
-        if taken := sorted({"model", "messages", "stream", "n", "response_format"} & set(extra or ())):
-            raise RecipeError(f"{setting}.extra: {taken[0]!r} is not for extra fields")
+        if taken := [name for name in _TAKEN if name in (extra or ())]:
+            raise RecipeError(
+                f"{setting}.extra: {taken[0]!r} is not for extra fields: every request has its own, see the setting of that name"
+            )
         self.model = model
         self.concurrency = concurrency
         self.abilities = Abilities()
@@ -276,7 +289,8 @@ class ChatServer:
                         f"{self._peer.base_url}: no server answers; start one or name it with --set {self._setting}.base_url=…; what was said is kept"
                     ) from None
                 late = isinstance(error, TimeoutError)
-                failure = _Failure(0, f"no whole answer in {self._timeout_s:g} s" if late else _line(error))
+                said = self._peer.hidden(_line(error))[:_DETAIL_CHARS]
+                failure = _Failure(0, f"no whole answer in {self._timeout_s:g} s" if late else said)
             if attempt < self._retries:
                 doubled = min(30.0, self._pause_s * 2**attempt) * (0.5 + random.random())
                 if self._closed.wait(max(doubled, min(pause, _LONGEST_PAUSE_S))):
@@ -290,7 +304,7 @@ class ChatServer:
                 self._scoring = ""
                 for way in ("echo", "prompt_logprobs"):
                     found = self._scores(connection, "Good morning", way)
-                    if isinstance(found, _Scores):
+                    if isinstance(found, TextScores):
                         self._scoring = way
                         break
             return self._scoring
@@ -311,17 +325,17 @@ class ChatServer:
         if start is None:
             # Tokens that hold parts of characters do not show where they stand: what comes before is counted on its own.
             alone = self._scores(connection, before, way)
-            if not isinstance(alone, _Scores):
+            if not isinstance(alone, TextScores):
                 return _lost(alone) if alone is not None else Said(problem="no_logprobs")
             start = len(alone.tokens)
         found = scores.logprobs[start:]
         return Said(n_asked=len(scores.tokens), n_said=len(found), logprob=mean(found))
 
-    def _scores(self, connection: Connection, text: str, way: str) -> _Scores | _Failure | None:
+    def _scores(self, connection: Connection, text: str, way: str) -> TextScores | _Failure | None:
         """The tokens of a text with their log-probabilities; None where the server takes the request and gives none."""
         wanted: dict[str, Any] = {"echo": True, "logprobs": 1} if way == "echo" else {"prompt_logprobs": 0}
         body = {"model": self.model, "prompt": text, "max_tokens": 1, "temperature": 0.0, **wanted}
-        found: list[_Scores | None] = []
+        found: list[TextScores | None] = []
 
         def ask(data: bytes) -> Reply | Said:
             reply = connection.post("/completions", data, self._timeout_s)
@@ -329,44 +343,11 @@ class ChatServer:
                 return Said()
             if reply.status != http.client.OK:
                 return reply
-            found.append(_scores_of(json.loads(reply.body), way))
+            found.append(text_scores(json.loads(reply.body), way))
             return Said()
 
         failure = self._patiently(ask, body)
         return failure if isinstance(failure, _Failure) else found[0] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """Tokens of a prompt; the first has no log-probability."""
-
-    tokens: list[str]
-    logprobs: list[Any]
-
-    def start_of(self, before: str, continuation: str) -> int | None:
-        """The number of the first token that reaches into the continuation, None where the tokens do not make up the text."""
-        written = "".join(self.tokens)
-        if not written.endswith(before + continuation):
-            return None
-        return n_before(accumulate(map(len, self.tokens)), len(written) - len(continuation))
-
-
-def _scores_of(answer: Any, way: str) -> _Scores | None:
-    try:
-        choice = answer["choices"][0]
-        if way == "echo":
-            tokens, logprobs = list(choice["logprobs"]["tokens"]), list(choice["logprobs"]["token_logprobs"])
-            # Behind the prompt stands what was generated, because some servers generate at least one token.
-            n_prompt = int((answer.get("usage") or {}).get("prompt_tokens") or len(tokens))
-            tokens, logprobs = tokens[:n_prompt], logprobs[:n_prompt]
-        else:
-            given = [next(iter(one.values())) if one else {} for one in choice["prompt_logprobs"]]
-            tokens, logprobs = [one.get("decoded_token") or "" for one in given], [one.get("logprob") for one in given]
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return None
-    if len(tokens) < 2 or mean(logprobs[1:]) is None:
-        return None
-    return _Scores(tokens, logprobs)
 
 
 def _lost(failure: _Failure) -> Said:
@@ -390,4 +371,7 @@ def _seconds(retry_after: str) -> float:
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__} {' '.join(str(error).split())}".strip()[:_DETAIL_CHARS]
+    said = " ".join(str(error).split())
+    if isinstance(error, json.JSONDecodeError):
+        return f"what came is no JSON ({said})"
+    return said if type(error) is ValueError else f"{type(error).__name__} {said}".strip()

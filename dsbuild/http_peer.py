@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import socket
 import time
@@ -10,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dsbuild.errors import RecipeError
 
@@ -89,34 +91,22 @@ class Connection:
 
     def post(self, path: str, body: bytes, timeout_s: float) -> Reply:
         """The whole reply; `OSError` or `http.client.HTTPException` if it does not come within `timeout_s`, whatever drips in."""
-        until = time.monotonic() + timeout_s
-        sock, response = self._send(path, body, until)
-        parts = []
-        size = 0
-        while part := self._part(sock, response, until):
-            parts.append(part)
-            size += len(part)
-            if size > _MOST_BYTES:
-                self.close()
-                raise http.client.HTTPException(f"more than {_MOST_BYTES >> 20} MB")
-        return Reply(response.status, b"".join(parts), response.getheader("Retry-After") or "")
+        return self._whole(self._send(path, body, time.monotonic() + timeout_s))
 
     def lines(self, path: str, body: bytes, timeout_s: float) -> Iterator[bytes | Reply]:
         """The lines of a reply as they come, or one `Reply` where its status is not 200. Errors as `post`.
 
         The connection is closed unless all lines were taken.
         """
-        until = time.monotonic() + timeout_s
-        sock, response = self._send(path, body, until)
+        response = self._send(path, body, time.monotonic() + timeout_s)
         whole = False
         try:
             if response.status != http.client.OK:
-                body = b"".join(iter(lambda: self._part(sock, response, until), b""))
-                yield Reply(response.status, body, response.getheader("Retry-After") or "")
+                yield self._whole(response)
                 whole = True
                 return
             rest = b""
-            while part := self._part(sock, response, until):
+            while part := self._part(response):
                 *found, rest = (rest + part).split(b"\n")
                 if len(rest) > _MOST_BYTES:
                     raise http.client.HTTPException(f"more than {_MOST_BYTES >> 20} MB")
@@ -133,7 +123,18 @@ class Connection:
             self._held.close()
         self._held = None
 
-    def _send(self, path: str, body: bytes, until: float) -> tuple[socket.socket, http.client.HTTPResponse]:
+    def _whole(self, response: http.client.HTTPResponse) -> Reply:
+        parts: list[bytes] = []
+        size = 0
+        while part := self._part(response):
+            parts.append(part)
+            size += len(part)
+            if size > _MOST_BYTES:
+                self.close()
+                raise http.client.HTTPException(f"more than {_MOST_BYTES >> 20} MB")
+        return Reply(response.status, b"".join(parts), response.getheader("Retry-After") or "")
+
+    def _send(self, path: str, body: bytes, until: float) -> http.client.HTTPResponse:
         headers = {"Content-Type": "application/json"}
         if key := self._peer.key:
             headers["Authorization"] = f"Bearer {key}"
@@ -144,10 +145,10 @@ class Connection:
                 held.timeout = _left(until)
                 if held.sock is None:
                     held.connect()
-                sock: socket.socket = held.sock
-                sock.settimeout(_left(until))
+                held.sock.settimeout(_left(until))
+                held.response_class = lambda sock, **said: _Response(sock, until, **said)  # type: ignore[assignment]
                 held.request("POST", self._peer.path + path, body, headers)
-                return sock, held.getresponse()
+                return held.getresponse()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.close()
                 # A server may close what nobody used for a while; that says nothing about this request.
@@ -157,10 +158,8 @@ class Connection:
                 self.close()
                 raise
 
-    def _part(self, sock: socket.socket, response: http.client.HTTPResponse, until: float) -> bytes:
+    def _part(self, response: http.client.HTTPResponse) -> bytes:
         try:
-            if not response.isclosed():
-                sock.settimeout(_left(until))
             part = response.read1(_CHUNK)
             if not part:
                 response.close()  # read1 does not, and the connection takes no other request before
@@ -168,6 +167,33 @@ class Connection:
         except BaseException:
             self.close()
             raise
+
+
+class _Response(http.client.HTTPResponse):
+    """A response whose every byte, status line and headers too, comes before `until` or ends in `TimeoutError`."""
+
+    def __init__(self, sock: socket.socket, until: float, **said: Any) -> None:
+        super().__init__(sock, **said)
+        self.fp = io.BufferedReader(_Before(self.fp.detach(), sock, until))
+
+
+class _Before(io.RawIOBase):
+    """What a socket receives before `until`: a timeout of the socket alone begins anew with each byte."""
+
+    def __init__(self, raw: Any, sock: socket.socket, until: float) -> None:
+        self._raw, self._sock, self._until = raw, sock, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left(self._until))
+        found: int | None = self._raw.readinto(buffer)
+        return found
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _left(until: float) -> float:

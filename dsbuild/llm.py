@@ -12,8 +12,9 @@ from typing import Any
 from dsbuild.answer_text import settled
 from dsbuild.answers import AnswerStore, digest_of
 from dsbuild.budget import Budget
-from dsbuild.errors import EngineError, RecipeError, UnknownName
+from dsbuild.errors import EngineError, RecipeError
 from dsbuild.language_model import RETRIED_LATER, Call, LanguageModel, Said
+from dsbuild.options import check_options
 from dsbuild.registry import Registry
 
 LANGUAGE_MODELS = Registry(
@@ -47,9 +48,7 @@ def open_model(name: str, options: Mapping[str, Any], setting: str = "generator"
     """
     factory = LANGUAGE_MODELS.get(name)
     known = options_of(name)
-    for option in options:
-        if option not in known:
-            raise UnknownName(f"option of language model {name!r}", option, known)
+    check_options(f"option of language model {name!r}", setting, factory, known, options)
     lacking = [one for one, default in known.items() if default is inspect.Parameter.empty and options.get(one) is None]
     if lacking:
         raise RecipeError(f"language model {name!r} needs {', '.join(lacking)}: --set {setting}.{lacking[0]}=…")

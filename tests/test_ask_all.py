@@ -122,6 +122,13 @@ def test_the_budget_stops_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     assert sorted(model.asked) == sorted(texts)
 
 
+def test_a_budget_needs_counts(tmp_path: Path) -> None:
+    silent = Scripted(lambda text: Said(text.upper()))
+    with pytest.raises(EngineError, match="do not say how many tokens"):
+        ask(silent, tmp_path, "a", budget=Budget(tokens=100))
+    assert [one.text for one in ask(silent, tmp_path, "a", budget=Budget())] == ["A"]
+
+
 def test_cost_is_counted_by_prices(tmp_path: Path) -> None:
     budget = Budget(cost=0.001, price_asked=5, price_said=30)
     said = ask(Scripted(upper), tmp_path, *map(str, range(30)), budget=budget)
@@ -141,6 +148,10 @@ def test_cost_is_counted_by_prices(tmp_path: Path) -> None:
         ('{"said": "नदी"}', ""),
         ('```json\n{"said": "x"}\n```', ""),
         ('<think>{"said"?}</think>\n{"said": "x"}', ""),
+        ('let me see\n</think>\n\n{"said": "x"}', ""),
+        ('{"said": "a </think> b"}', ""),
+        ('Here it is:\n```json\n{"said": "x"}\n```\nAnything else?', ""),
+        ('One:\n```json\n{"said": "x"}\n```\nTwo:\n```json\n{"said": "y"}\n```', "not_json"),
         ('Sure! {"said": "x"}', "not_json"),
         ('{"said": "x"', "not_json"),
         ('{"said": "x"} {"said": "y"}', "not_json"),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from dsbuild.chat_protocol import joined
+from dsbuild import http_peer
+from dsbuild.chat_protocol import joined, said_of
 from dsbuild.chat_server import ChatServer
 from dsbuild.errors import EngineError, RecipeError
 from dsbuild.language_model import Abilities, Call, Message, Said, Sampling
+from dsbuild.text_scores import text_scores
 
 SCHEMA = {
     "type": "object",
@@ -115,6 +120,25 @@ class Server:
                     return self.raw(200, b"<html>", "text/html")
                 if text == "no message":
                     return self.send(200, {"choices": []})
+                if text == "busy":
+                    return self.send(200, {"error": {"message": f"overloaded, key {self.headers['Authorization']}"}})
+                if text == "drip of headers":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                    for _ in range(40):
+                        self.wfile.write(b"a")
+                        time.sleep(0.05)
+                    self.close_connection = True
+                    return None
+                if text == "endless error":
+                    self.send_response(500)
+                    self.send_header("Content-Length", str(1 << 40))
+                    self.end_headers()
+                    for _ in range(200):
+                        self.wfile.write(b"x" * 65_536)
+                    self.close_connection = True
+                    return None
+                if text == "abort":
+                    finish = "abort"
                 if text == "decline":
                     message |= {"content": None, "refusal": "I would rather not"}
                 if text == "filter":
@@ -306,8 +330,73 @@ def test_streams_are_put_together() -> None:
         assert server.bodies[-1]["stream_options"] == {"include_usage": True}
         server.refused = {"stream_options"}
         assert problems(model(server, stream=True), "text") == [""]
-    with pytest.raises(ValueError, match="says an error"):
+    with pytest.raises(ValueError, match="says an error: out of memory"):
         joined([b'data: {"error": {"message": "out of memory"}}'], 10)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_that_drip_and_errors_without_end_end_too(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_peer, "_MOST_BYTES", 1 << 20)
+    with Server() as server:
+        chat = model(server, timeout_s=0.3, retries=0, stream=stream)
+        started = time.monotonic()
+        slow, endless = ask(chat, call("drip of headers"), call("endless error"))
+        assert time.monotonic() - started < 1.5
+    assert (slow.problem, slow.detail) == ("unreachable", "no whole answer in 0.3 s")
+    assert (endless.problem, endless.detail) == ("unreachable", "HTTPException more than 1 MB")
+
+
+def test_an_answer_that_the_server_broke_off_is_none_and_errors_in_its_place_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    with Server() as server:
+        said = ask(model(server, retries=0), call("abort"), call("busy"))
+    assert [one.problem for one in said] == ["unreachable"] * 2
+    assert said[0].detail == "the server ended the answer with abort"
+    assert said[1].detail == "the server says an error: overloaded, key Bearer …"
+
+
+# Whatever JSON may hold in the place of anything.
+ODD = (None, True, -5, 10**30, float("inf"), 3.5, "a", [], {}, ["a"], [[]], {"a": 1})
+
+
+def odd(value: Any) -> Iterator[Any]:
+    """A value with each of its parts exchanged for whatever it should not be."""
+    yield from ODD
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        for other in odd(part):
+            made = copy.deepcopy(value)
+            made[key] = other
+            yield made
+
+
+def test_json_of_any_shape_is_an_answer_or_none() -> None:
+    choice = {"finish_reason": "stop", "logprobs": {"content": [{"logprob": -1.0}]}}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    whole = {
+        "choices": [{**choice, "message": {"content": [{"type": "text", "text": "x"}], "refusal": None}}],
+        "usage": usage,
+    }
+    piece = {"choices": [{**choice, "delta": {"content": "x", "refusal": None}}], "usage": usage}
+    given = {"tokens": ["a", "b"], "token_logprobs": [None, -1.0]}
+    scored = {
+        "choices": [{"logprobs": given, "prompt_logprobs": [None, {"7": {"logprob": -1.0, "decoded_token": "b"}}]}],
+        "usage": usage,
+    }
+    found = []
+    for one in odd(whole):
+        with contextlib.suppress(ValueError):
+            found.append(said_of(one))
+    for one in odd(piece):
+        with contextlib.suppress(ValueError):
+            found.append(said_of(joined([b"data: " + json.dumps(one).encode(), b"data: [DONE]"], 10)))
+    for one in odd(scored):
+        for way in ("echo", "prompt_logprobs"):
+            if (scores := text_scores(one, way)) is not None:
+                scores.start_of("a", "b")
+    assert {type(one.text) for one in found} == {str}
+    assert all(0 <= count < 2**31 for one in found for count in (one.n_asked, one.n_said))
 
 
 @pytest.mark.parametrize("text", ["key", "poor"])
@@ -454,5 +543,15 @@ def test_options_that_cannot_work() -> None:
         ChatServer("")
     with pytest.raises(RecipeError, match=r"generator\.concurrency"):
         ChatServer("m", concurrency=0)
-    with pytest.raises(RecipeError, match="'messages' is not for extra"):
-        ChatServer("m", extra={"messages": []})
+    for taken in ("messages", "temperature", "max_completion_tokens", "seed"):
+        with pytest.raises(RecipeError, match=f"'{taken}' is not for extra"):
+            ChatServer("m", extra={taken: 0})
+    for options in (
+        {"retries": 2.5},
+        {"concurrency": 1.5},
+        {"timeout_s": float("nan")},
+        {"pause_s": float("inf")},
+        {"extra": 5},
+    ):
+        with pytest.raises(RecipeError, match=rf"generator\.{next(iter(options))}"):
+            ChatServer("m", **options)

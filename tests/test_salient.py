@@ -136,7 +136,7 @@ def test_unknown_and_impossible_options_are_told() -> None:
         open_style("salient-phrase", {"min_words": 9})
     with pytest.raises(RecipeError, match="at least 1"):
         open_style("salient-phrase", {"per_passage": 0})
-    with pytest.raises(RecipeError, match="whole number"):
+    with pytest.raises(RecipeError, match="valid integer"):
         open_style("salient-phrase", {"max_words": "six"})
 
 

@@ -38,7 +38,7 @@ class GeneratorSection(OpenSection):
 
     name: str
     model: str = ""
-    share: float = Field(default=1.0, gt=0)
+    share: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
     def options(self) -> dict[str, Any]:
         """As the model's kind wants them."""
@@ -60,9 +60,9 @@ class BudgetSection(Section):
     """Where asking ends: tokens of questions and answers, or money by prices per million tokens."""
 
     tokens: int | None = Field(default=None, ge=1)
-    cost: float | None = Field(default=None, gt=0)
-    price_asked: float = Field(default=0.0, ge=0)
-    price_said: float = Field(default=0.0, ge=0)
+    cost: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    price_asked: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    price_said: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class PickSection(Section):
@@ -76,7 +76,7 @@ class PickSection(Section):
 class SamplingSection(Section):
     """How answers are drawn, instead of the style's own way."""
 
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
 

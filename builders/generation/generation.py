@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from dsbuild.errors import UnknownName
 from dsbuild.language_model import Sampling
+from dsbuild.options import check_options
 from dsbuild.prompts import Example, Prompt
 from dsbuild.stage import digest
 
@@ -111,13 +111,11 @@ def generated_id(task: str, style: str, generator: str, parent_id: str, lang: st
 
 
 def open_task(name: str, options: Mapping[str, Any]) -> Task:
-    """A style by TASK/STYLE, with its options; unknown names, styles and options name the nearest."""
+    """A style by TASK/STYLE, with its options; unknown names, styles and options name the nearest, `RecipeError` for a value that is none."""
     from dsbuild.builders import TASKS
 
     factory = TASKS.get(name)
-    known = {one.name for one in dataclasses.fields(factory) if one.init}
-    for option in options:
-        if option not in known:
-            raise UnknownName(f"option of {name}", option, known)
+    known = {one.name: one for one in dataclasses.fields(factory) if one.init}
+    check_options(f"option of {name}", "style", factory, known, options)
     made: Task = factory(**options)
     return made

@@ -52,6 +52,10 @@ class PassageQueries:
     def __post_init__(self) -> None:
         if self.per_passage < 1:
             raise RecipeError(f"per_passage={self.per_passage}: at least 1")
+        if self.max_tokens < 1:
+            raise RecipeError(f"style.max_tokens={self.max_tokens}: at least 1")
+        if self.temperature is not None and self.temperature < 0:
+            raise RecipeError(f"style.temperature={self.temperature:g}: at least 0")
 
     @property
     def shows_set(self) -> bool:

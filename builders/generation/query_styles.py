@@ -95,6 +95,12 @@ class Promptagator(PassageQueries):
     style: ClassVar[str] = "promptagator"
     file: ClassVar[str] = "queries_few_shot"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("n_examples", self.n_examples), ("max_chars", self.max_chars)):
+            if value < 1:
+                raise RecipeError(f"style.{name}={value}: at least 1")
+
     @property
     def shows_set(self) -> bool:
         """Unless there is a file."""

@@ -20,6 +20,7 @@ from dsbuild.errors import RecipeError, UnknownName
 from dsbuild.filters.data import scorers_digest
 from dsbuild.filters.score_rows import one_array
 from dsbuild.graph import Input, Node
+from dsbuild.options import check_options
 from dsbuild.stage import Counts, Result, Shard, Workspace, digest, verdict
 from dsbuild.text import sentences, words
 
@@ -142,12 +143,8 @@ def open_style(name: str, options: Mapping[str, Any]) -> SalientStyle:
     """A style that needs no model, with its options; unknown names and options name the nearest."""
     if name not in STYLES:
         raise UnknownName(f"style of {_TASK} for generator {SALIENT}", name, STYLES)
-    known = [one.name for one in dataclasses.fields(STYLES[name])]
-    for option, value in options.items():
-        if option not in known:
-            raise UnknownName(f"option of {_TASK}/{name}", option, known)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise RecipeError(f"style.{option}={value!r}: a whole number")
+    known = {one.name: one for one in dataclasses.fields(STYLES[name])}
+    check_options(f"option of {_TASK}/{name}", "style", STYLES[name], known, options)
     return STYLES[name](**options)
 
 

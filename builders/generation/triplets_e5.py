@@ -23,6 +23,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "short-long": ("a document of one or several paragraphs", DOCUMENT_WORDS),
     "short-short": ("a text about as short as the query, such as a title, a headline, a question or an answer", ("5", "10", "15", "20")),
 }  # fmt: skip
+# As the schema of an answer has it.
+MOST_TASKS = 100
 _WARM = Sampling(1.0)
 
 
@@ -40,8 +42,8 @@ class _E5(PassageQueries):
         super().__post_init__()
         if self.kind not in KINDS:
             raise UnknownName("style.kind", self.kind, KINDS)
-        if self.tasks < 1:
-            raise RecipeError(f"style.tasks={self.tasks}: at least 1")
+        if not 1 <= self.tasks <= MOST_TASKS:
+            raise RecipeError(f"style.tasks={self.tasks}: at least 1, at most {MOST_TASKS} at once")
 
     @property
     def shown(self) -> str:
