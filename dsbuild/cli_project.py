@@ -27,6 +27,7 @@ from dsbuild.cli import (
     print_found,
     tell,
 )
+from dsbuild.errors import RecipeError
 
 _SOURCES = "A labelled file: conll:, xquad:, squad:, tacred:, multitacred:, xsid:, massive:, spans:, essays: or parquet:, then FILE."
 
@@ -104,6 +105,8 @@ def project(
     from dsbuild.builders import build
     from dsbuild.builders.projection import projected, written_files
 
+    if not (src or recipe or any(one.startswith("source.src=") for one in settings or ())):
+        raise RecipeError("project: which labelled set? Say --src KIND:FILE, for example --src conll:en.conll")
     given: dict[str, Any] = {
         "source.src": src, "source.lang": src_lang, "source.limit": limit,
         "langs": [lang.strip() for lang in langs.split(",") if lang.strip()] if langs else None,

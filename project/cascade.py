@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -306,7 +306,9 @@ def _own_links(unit: Unit) -> dict[str, list[Link]]:
 
 def _answer(unit: Unit, span: Span, found: _Found | None, enough: bool, reason: str) -> Projected:
     if found is None:
-        return _without(unit, span)
+        said = _without(unit, span)
+        # A sign found again has no confidence that could be held against a precision.
+        return said if enough or not said.pieces else replace(said, outcome="low_confidence", reason=reason)
     pieces = _pieces(unit, found.option.words)
     if not pieces:
         return Projected(span.span_id, (), None, CascadeProjector.name, "null", "no_counterpart")

@@ -593,3 +593,13 @@ def test_published_sets_come_back_as_they_were(tmp_path):
         assert source.write(source.read(), out) > 0
         assert content(out) == content(path), path.name
         assert all(not one.spans for one in source.targets())
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b > c", "it says &lt;H&gt; & so", "&amp;lt; and &amp;amp;gt;", "<H>", "&lt", "R&D"]
+)
+def test_the_raw_form_of_multitacred_gives_every_text_back(text: str) -> None:
+    said = Labelled(
+        "1", f"Ada {text} Bo", "de", (Span("SUBJ", "X", ((0, 3),)), Span("OBJ", "X", ((5 + len(text), 7 + len(text)),)))
+    )
+    assert unmarked(marked(said)) == said.text

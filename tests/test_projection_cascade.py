@@ -163,3 +163,17 @@ def test_bad_options_are_one_line(tmp_path):
     (tmp_path / "p.tsv").write_text("one\tuno\ntwo\n", "utf-8")
     with pytest.raises(RecipeError, match=r"p\.tsv:2"):
         projector(parallel=str(tmp_path / "p.tsv"))
+
+
+def test_a_sign_that_is_found_again_is_not_promised():
+    pairs, _ = sets(60)
+    one = pairs[0]
+    span = Span("sign", "THING", ((len(one.source.text) + 1, len(one.source.text) + 2),))
+    signed = replace(
+        one, source=Labelled("sign", f"{one.source.text} ♥", one.source.lang, (span,)), target=f"♥ {one.target}"
+    )
+    for target, outcome in ((None, "kept"), (0.9, "low_confidence")):
+        made = projector(target_precision=target)
+        held = [*pairs, signed]
+        made.fit(held)
+        assert [(said.outcome, said.pieces) for said in list(made.project(held))[-1]] == [(outcome, ((0, 1),))]

@@ -94,3 +94,22 @@ def test_a_release_and_a_folder_of_tables_are_sources(folder: Path) -> None:
         )
         assert code == 0, err
         assert json.loads(out)["languages"]["en"]["spans"]["kept"] == 1
+
+
+def test_what_is_missing_is_said_in_words_of_the_command(folder: Path) -> None:
+    (folder / "none.jsonl").write_text("", "utf-8")
+    en, de = f"spans:{folder / 'en.jsonl'}", f"spans:{folder / 'de.jsonl'}"
+    for said, wanted in (
+        (("project", "--langs", "de"), "--src KIND:FILE"),
+        (("project", "--src", "en.jsonl", "--langs", "de"), "Say KIND:en.jsonl"),
+        (("project", "--src", en, "--target", de, "--langs", "de", "--method", "markers"), "--engine NAME"),
+        (
+            ("project", "--src", f"spans:{folder / 'none.jsonl'}", "--target", de, "--src-lang", "en"),
+            "none.jsonl: no text in it",
+        ),
+        (("evaluate", "projection", "--gold", de, "--pred", "nowhere"), "nowhere: no such folder"),
+    ):
+        store = ("--store", str(folder / "store")) if said[0] == "project" else ()
+        code, _, err = cli(*said, *store)
+        assert code == 2, err
+        assert wanted in err

@@ -118,7 +118,9 @@ def open_labelled(spec: str, *, lang: str | None = None, options: Mapping[str, s
 
     lang: BCP-47 of its texts, None where the file says it. Raises `UnknownName` for a kind, an option or a language.
     """
-    kind, _, path = spec.partition(":")
+    kind, colon, path = spec.partition(":")
+    if not colon:
+        raise SourceError(f"{spec}: which kind of file is it? Say KIND:{spec}, of {', '.join(LABELLED.names())}")
     target = LABELLED.get(kind)
     if not path:
         raise SourceError(f"{spec}: which file? Say {kind}:FILE")

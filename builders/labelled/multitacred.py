@@ -33,6 +33,7 @@ from dsbuild.tokens import joined, located
 MARKERS: Mapping[str, str] = {SUBJECT: "H", OBJECT: "T"}
 _ENDINGS: Mapping[str, str] = {"translated": "_translated", "backtranslated": "_backtranslated", "source": ""}
 _TAG = re.compile(r"</?[HT]>")
+_SIGN = re.compile(r"&((?:amp;)*)(lt|gt);")
 
 
 @dataclass
@@ -140,11 +141,16 @@ def unmarked(raw: str) -> str:
     >>> unmarked("<H>Anna</H> &lt;3 <T>Pune</T>.")
     'Anna <3 Pune.'
     """
-    return _TAG.sub("", raw).replace("&lt;", "<").replace("&gt;", ">")
+    return _SIGN.sub(_plain_sign, _TAG.sub("", raw))
+
+
+def _plain_sign(found: re.Match[str]) -> str:
+    # `&amp;lt;` stands for a text that itself holds `&lt;`.
+    return f"&{found[1].removeprefix('amp;')}{found[2]};" if found[1] else {"lt": "<", "gt": ">"}[found[2]]
 
 
 def marked(item: Labelled) -> str:
-    """The raw form of a text: `<H>` around the subject, `<T>` around the object, `&lt;` and `&gt;` for the signs.
+    """The raw form of a text: `<H>` around the subject, `<T>` around the object, `&lt;` and `&gt;` for the signs, `&amp;lt;` for `&lt;`.
 
     >>> from dsbuild.spans import Span
     >>> marked(Labelled("1", "Anna <3 Pune.", "en", (Span("OBJ", "CITY", ((8, 12),)), Span("SUBJ", "PERSON", ((0, 4),)))))
@@ -158,7 +164,9 @@ def marked(item: Labelled) -> str:
     for span in reversed(spans):
         closing[span.end] = closing.get(span.end, "") + f"</{MARKERS[span.span_id]}>"
     parts = []
+    entities = {found.start() for found in _SIGN.finditer(item.text)}
     for place in range(len(item.text) + 1):
         parts.append(closing.get(place, "") + at.get(place, ""))
         parts.append(item.text[place : place + 1].replace("<", "&lt;").replace(">", "&gt;"))
+        parts.append("amp;" if place in entities else "")
     return "".join(parts)

@@ -32,6 +32,9 @@ def judge_projection(
     coverage-precision curve as SVG. Scores of a release are also written beside it, for its report. `SourceError` where texts of one id
     differ or nothing belongs together.
     """
+    folder = Path(pred).expanduser()
+    if ":" not in pred and not folder.is_dir():
+        raise SourceError(f"{pred}: no such folder; --pred is a release of dsbuild project, or KIND:FILE")
     notes: list[str] = []
     rows: list[tuple[Labelled, list[Answer]]] = []
     kinds = set()
@@ -48,7 +51,7 @@ def judge_projection(
     found = evaluate(rows, by_id)
     found["matched_by"] = "id" if by_id else "place"
     found["notes"] = notes
-    if (folder := Path(pred).expanduser()).is_dir():
+    if folder.is_dir():
         saved = projection_scores.save(folder, gold, found)
         notes.append(f"{saved.name} beside the release has these scores; dsbuild report shows them")
     if plot is not None:

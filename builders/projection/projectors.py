@@ -43,9 +43,8 @@ def open_tool(recipe: ProjectRecipe, src: str, tgt: str) -> Tool:
             if found is not None:
                 options[model] = found
             elif known[model].default is inspect.Parameter.empty:
-                raise RecipeError(
-                    f"method {recipe.method}: needs {'an' if model == 'engine' else 'a'} {model}: --set {model}.name=…"
-                )
+                how = "an engine: --engine NAME" if model == "engine" else "a scorer: --set scorer.name=…"
+                raise RecipeError(f"method {recipe.method}: needs {how}")
     made: Projector = factory(**options)
     return Tool(made.fingerprint(), lambda: made)
 

@@ -14,6 +14,7 @@ from dsbuild.builders.labelled.formats import LabelledSource
 from dsbuild.builders.labelled.labelled_rows import SHARD_ROWS, TARGETS, as_item, as_row, packed
 from dsbuild.builders.labelled.pairs import paired
 from dsbuild.builders.labelled.splits import of_splits
+from dsbuild.errors import SourceError
 from dsbuild.spans import Labelled
 from dsbuild.stage import Result, Shard, Shards, Workspace
 
@@ -54,6 +55,8 @@ class ReadLabelled:
                 facts["left_out"] = True
                 continue
             yield split, replace(item, lang=self.lang)
+        if not counts:
+            raise SourceError(f"{self.source.path}: no text in it, so there is nothing to project")
         facts["notes"] = self.source.notes()
 
 
