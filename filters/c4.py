@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from dsbuild.filters import characters as chars
 from dsbuild.filters.characters import kind_table, peer_bits, size_table, unicode_bits
 from dsbuild.filters.repetition_kernel import WEIGHT
 from dsbuild.filters.utf8 import Bytes, Offsets, buffers, compiled, decode, encode
+
+Variant = Literal["unicode", "peer"]
 
 COLUMNS = {
     "c4_kept_lines": "share of lines that C4 keeps; null without lines",
@@ -52,10 +54,14 @@ _TEXT, _BOUNDS = _phrase_table()
 class C4Quality:
     """The columns of `COLUMNS`. variant: "unicode" or "peer"."""
 
-    variant: Literal["unicode", "peer"] = "unicode"
+    variant: Variant = "unicode"
 
     name: ClassVar[str] = "c4"
     version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise ValueError(f"variant {self.variant!r}: there are unicode and peer")
 
     def score(self, texts: pa.Array | Sequence[str], langs: Sequence[str]) -> dict[str, pa.Array]:
         """The columns, as long as `texts`; the languages are not looked at."""

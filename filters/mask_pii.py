@@ -52,6 +52,7 @@ class MaskPii:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise UnknownName("kind of personal data", kind, KINDS)
+        object.__setattr__(self, "regions", ",".join(split_regions(self.regions)))
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
         """rows -> out: the same rows, masked; without those that hold personal data if the policy is "drop"."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,15 @@ class PairRules:
 
     name: ClassVar[str] = "pairs"
     version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise ValueError(f"variant {self.variant!r}: there are unicode and peer")
+        # One name is a list of one.
+        object.__setattr__(self, "parts", (self.parts,) if isinstance(self.parts, str) else tuple(self.parts))
+        for part in self.parts:
+            if part not in PARTS:
+                raise UnknownName("part of pairs", str(part), PARTS)
 
     def score(self, a: pa.Array, b: pa.Array, lang_a: Sequence[str], lang_b: Sequence[str]) -> dict[str, pa.Array]:
         """The columns of `COLUMNS` of these parts, each as long as `a` and `b`."""

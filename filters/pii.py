@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsbuild.errors import UnknownName
 from dsbuild.filters.pii_addresses import internet_v4, internet_v6, mail
 from dsbuild.filters.pii_context import KINDS, Found, Kind, compiled
 from dsbuild.filters.pii_numbers import cards, codes, phones
@@ -121,6 +122,9 @@ class Pii:
     name: ClassVar[str] = "pii"
     version: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "regions", ",".join(split_regions(self.regions)))
+
     def score(self, texts: pa.Array, langs: Sequence[str]) -> dict[str, pa.Array]:
         """The columns of `COLUMNS`, each as long as `texts`."""
         regions = split_regions(self.regions)
@@ -138,13 +142,20 @@ class Pii:
         }
 
 
-def split_regions(regions: str) -> tuple[str, ...]:
-    """The ISO 3166 codes of a setting such as `IN,US`.
+def split_regions(regions: str | Sequence[str]) -> tuple[str, ...]:
+    """The ISO 3166 codes of a setting such as `IN,US`, or of a list of them; `UnknownName` for a region without phones.
 
     >>> split_regions("in, US")
     ('IN', 'US')
     """
-    return tuple(one.strip().upper() for one in regions.split(",") if one.strip())
+    from phonenumbers import SUPPORTED_REGIONS
+
+    parts = regions.split(",") if isinstance(regions, str) else [str(one) for one in regions]
+    found = tuple(one.strip().upper() for one in parts if one.strip())
+    for one in found:
+        if one not in SUPPORTED_REGIONS:
+            raise UnknownName("region of phones (ISO 3166)", one, SUPPORTED_REGIONS)
+    return found
 
 
 def _blank(size: int) -> str:

@@ -87,6 +87,10 @@ class Quality:
     def __post_init__(self) -> None:
         if self.variant not in ("unicode", "peer"):
             raise ValueError(f"variant {self.variant!r}: there are unicode and peer")
+        for name in ("min_words", "min_lines"):
+            least = getattr(self, name)
+            if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+                raise ValueError(f"{name}={least!r}: a whole number, 0 or more")
         unknown = set(self.groups) - set(GROUPS)
         if unknown:
             raise ValueError(f"no group {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}")

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from dsbuild.errors import UnknownName
+from dsbuild.filters.pair_rules import PairRules
+from dsbuild.filters.pii import Pii
 from tests.small_set import cli, rows
 
 ROWS = [
@@ -65,12 +68,30 @@ def test_null_turns_a_rule_off_and_what_if_may_ask_for_it(tmp_path: Path) -> Non
             "no column 'rnak' to keep the best row by: the rows have doc_id, text, lang, rank",
         ),
         ("tsv", "exact.score=rnak", "Did you mean 'rank'"),
+        ("jsonl", "c4.variant=per", "variant 'per': there are unicode and peer"),
+        ("jsonl", "repetition.min_words=many", "min_words='many': a whole number"),
+        ("jsonl", "repetition.min_lines=-1", "min_lines=-1: a whole number"),
+        ("jsonl", "pii.regions=[IN,XY]", "no region of phones (ISO 3166) 'XY'"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, form: str, setting: str, said: str) -> None:
-    code, _, err = build(tmp_path, table(tmp_path, form), "filters=[length,exact]", setting)
+    code, _, err = build(tmp_path, table(tmp_path, form), "filters=[length,exact,c4,repetition,pii]", setting)
     assert code == 2
     assert said in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"variant": "per"}, "there are unicode and peer"), ({"parts": ["count"]}, "Did you mean 'counts'")],
+)
+def test_the_rules_of_pairs_are_named(options: dict[str, Any], said: str) -> None:
+    with pytest.raises((ValueError, UnknownName), match=said):
+        PairRules(**options)
+    assert PairRules(parts="counts") == PairRules(parts=("counts",))
+
+
+def test_regions_of_phones_are_a_list_or_a_text() -> None:
+    assert Pii(regions=["in", "US"]) == Pii(regions="IN, us") == Pii(regions="IN,US")
 
 
 def test_splits_that_no_row_has_are_told(tmp_path: Path) -> None:

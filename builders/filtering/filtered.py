@@ -358,7 +358,7 @@ def _masking(stream: Stream, options: Mapping[str, Any], recipe: FilterRecipe) -
     from dsbuild.filters.mask_pii import MaskPii
 
     return MaskPii(
-        stream.table, stream.id_column, stream.fields, regions=str(options.get("regions", "")), protected=tuple(recipe.protected),
+        stream.table, stream.id_column, stream.fields, regions=options.get("regions", ""), protected=tuple(recipe.protected),
         lang_columns=stream.lang_columns,
     )  # fmt: skip
 
