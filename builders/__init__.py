@@ -17,6 +17,7 @@ SOURCES = Registry(
         "tsv": "dsbuild.builders.sources.tabular:open_files",
         "jsonl": "dsbuild.builders.sources.tabular:open_files",
         "parquet": "dsbuild.builders.sources.tabular:open_parquet",
+        "release": "dsbuild.builders.sources.opened:open_release",
     },
 )
 

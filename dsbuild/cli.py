@@ -37,7 +37,7 @@ class Placement(StrEnum):
 
 _KINDS = (
     "What to read: msmarco[:DIR], robust04:DIR, msmarco-sample, beir:DIR, hf:ORG/NAME[@REV], irds:ID, tsv:FILE, "
-    "jsonl:FILE, parquet:DIR."
+    "jsonl:FILE, parquet:DIR, release:DIR; a release, a BEIR folder and a file need no kind."
 )
 Source = Annotated[str, typer.Option("--src", metavar="KIND[:PATH]", help=_KINDS)]
 Langs = Annotated[str, typer.Option("--langs", metavar="hi,mr,ta", help="Target languages, BCP-47, comma-separated.")]

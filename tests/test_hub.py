@@ -204,3 +204,27 @@ def test_ir_datasets_reads_its_own_formats(tmp_path):
     assert source.facts().evaluation
     with pytest.raises(SourceError, match="has no set"):
         open_source("irds:no-such-set")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ir_datasets") is None, reason="ir_datasets is not installed")
+@pytest.mark.parametrize("error", [ConnectionError("no route"), RuntimeError("All download sources failed", [])])
+def test_ir_datasets_without_network_and_copy_is_one_line(monkeypatch, error):
+    class Absent:
+        def has_docs(self):
+            return True
+
+        has_queries = has_qrels = has_docs
+
+        def docs_lang(self):
+            return "en"
+
+        def docs_iter(self):
+            raise error
+
+        queries_iter = qrels_iter = docs_iter
+
+    monkeypatch.setattr("ir_datasets.load", lambda name: Absent())
+    source = open_source("irds:written/dev")
+    with pytest.raises(UnreachableError, match=r"irds:written/dev: .*cannot fetch one.*beir:DIR") as caught:
+        read(source, "corpus")
+    assert "\n" not in str(caught.value)

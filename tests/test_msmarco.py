@@ -1,10 +1,12 @@
 """MS MARCO: the publisher's TSV files, BEIR's layout, and nothing else when neither is there."""
 
 import gzip
+import importlib.util
 
 import pyarrow as pa
 import pytest
 
+from dsbuild.builders.sources.msmarco import LICENSE
 from dsbuild.builders.sources.source import open_source
 from dsbuild.errors import SourceError
 
@@ -104,3 +106,13 @@ def test_no_folder_no_network_no_cache_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"--src msmarco:DIR.*--src msmarco-sample") as caught:
         open_source("msmarco")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ir_datasets") is None, reason="ir_datasets is not installed")
+def test_ir_datasets_stands_in_with_a_subset_that_has_queries(tmp_path, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    source = open_source("msmarco")
+    assert source.splits("queries") == ["dev"]
+    assert (source.facts().license, source.facts().evaluation) == (LICENSE, True)

@@ -49,7 +49,7 @@ def test_unknown_kind_names_the_nearest(spec, message):
         open_source(spec)
 
 
-@pytest.mark.parametrize("kind", ["robust04", "beir", "parquet", "tsv", "jsonl", "hf", "irds"])
+@pytest.mark.parametrize("kind", ["robust04", "beir", "parquet", "tsv", "jsonl", "hf", "irds", "release"])
 def test_kind_without_a_path_says_what_it_needs(kind):
     with pytest.raises(SourceError, match=f"--src {kind}:"):
         open_source(kind)

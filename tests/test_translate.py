@@ -370,3 +370,49 @@ def test_a_train_and_a_test_split_stay_apart(tmp_path: Path) -> None:
     assert {name: one["rows"] for name, one in configs["hi-qrels"]["splits"].items()} == {"test": 4, "train": 4}
     assert {name: one["rows"] for name, one in configs["hi-queries"]["splits"].items()} == {"test": 3, "train": 2}
     assert cli("verify", tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize("spec", ["{}", "release:{}"])
+def test_a_release_is_a_source(work: Path, tmp_path: Path, spec: str) -> None:
+    src = spec.format(work / "out")
+    options = ("--engine", "memory", "--set", f"engine.file={work / 'memory.tsv'}", "--store", tmp_path / "store")
+    ask = ("translate", "--src", src, "--langs", "mr", *options, "--out", tmp_path / "mr")
+    code, out, err = cli(*ask)
+    assert (code, out) == (2, ""), err
+    assert "it holds en, hi, ta; say which to read" in err
+    assert cli(*ask, "--src-lang", "en")[0] == 0
+    manifest = json.loads((tmp_path / "mr/manifest.json").read_text("utf-8"))
+    assert manifest["source"]["name"] == json.loads((work / "out/manifest.json").read_text("utf-8"))["name"]
+    assert {row["doc_id"] for row in rows(tmp_path / "mr", "mr-corpus/*.parquet")} == {doc[0] for doc in DOCS}
+    assert cli("verify", tmp_path / "mr")[0] == 0
+
+
+def test_a_damaged_release_is_no_source(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "out", tmp_path / "torn")
+    next((tmp_path / "torn/en-corpus").iterdir()).unlink()
+    code, out, err = cli(
+        "translate", "--src", tmp_path / "torn", "--src-lang", "en", "--langs", "hi", "--engine", "mini"
+    )
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "dsbuild verify" in err
+
+
+@pytest.mark.parametrize(
+    ("src", "message"),
+    [
+        ("", "no source is named; write KIND:PATH"),
+        ("msmarco-sampel", "Did you mean 'msmarco-sample'"),
+        ("nowhere", "nowhere: no such file or folder"),
+    ],
+)
+def test_a_source_that_is_none_is_one_line(tmp_path: Path, src: str, message: str) -> None:
+    code, out, err = cli("translate", "--src", src, "--langs", "hi", "--engine", "mini", "--out", tmp_path / "out")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_no_language_is_one_line(tmp_path: Path) -> None:
+    code, _, err = cli(
+        "translate", "--src", "msmarco-sample", "--langs", ",", "--engine", "mini", "--out", tmp_path / "out"
+    )
+    assert (code, err) == (2, "dsbuild: langs: no target language; name at least one, such as hi\n")

@@ -14,6 +14,7 @@ import pytest
 from dsbuild import cli
 from dsbuild.builders import build
 from dsbuild.builders.releases import verification
+from dsbuild.builders.translation.translated_texts import prepare_texts
 from dsbuild.errors import EngineError, RecipeError, SourceError, UnknownName
 from dsbuild.llm import close_models
 from dsbuild.translate.engines import close_engines
@@ -329,3 +330,17 @@ def test_examples_in_a_retrieval_set_that_is_tried_first(tmp_path: Path) -> None
         build.plan_build(build.compose(None, {**options, "langs": ["mr"]}, []), tmp_path / "store")
     with pytest.raises(RecipeError, match="no such file"):
         build.plan_build(build.compose(None, {**options, "examples.file": "none.tsv"}, []), tmp_path / "store")
+
+
+def test_a_file_named_by_its_path_alone_names_a_release_of_its_own(tmp_path: Path) -> None:
+    source = write(tmp_path / "my rows.jsonl", REVIEWS)
+    options = {"source.src": str(source), "source.lang": "en", "langs": ["hi"], "engine.name": "mini"}
+    assert build.compose(None, options, [], "translate-texts").title() == "jsonl-my-rows-hi"
+
+
+def test_a_release_has_its_table_named(tmp_path: Path) -> None:
+    with ChatCipher() as server:
+        translate(tmp_path, REVIEWS, server.url)
+    options = {"source.src": str(tmp_path / "out"), "langs": ["mr"], "engine.name": "mini"}
+    with pytest.raises(RecipeError, match="name the one to translate: --src parquet:.*LANG-documents"):
+        prepare_texts(build.compose(None, options, [], "translate-texts"))  # type: ignore[arg-type]

@@ -178,9 +178,13 @@ def _split_files(folder: Path, columns: Mapping[str, str]) -> tuple[TableFile, .
 
 
 class IrdsSource:
-    """Open irds:ID through ir_datasets, which fetches what it lacks; rows come one by one: slower than files."""
+    """Open irds:ID through ir_datasets, which fetches what it lacks; rows come one by one: slower than files.
 
-    def __init__(self, opening: Opening) -> None:
+    license: of the set, where it is known; instead: what else `--src` could name. Reading raises `UnreachableError` where a set is neither
+    on this machine nor to be fetched.
+    """
+
+    def __init__(self, opening: Opening, license: str | None = None, instead: str = "beir:DIR, parquet:DIR") -> None:
         opening.only_options()
         opening.no_columns()
         try:
@@ -188,6 +192,8 @@ class IrdsSource:
         except ImportError:
             raise MissingExtra(f"--src {opening.spec}", "ir_datasets", "irds") from None
         self.opening = opening
+        self.license = license
+        self.instead = instead
         self.kind = opening.kind
         self.spec = opening.spec
         self.judged = not opening.without_qrels
@@ -215,7 +221,9 @@ class IrdsSource:
         said = self.dataset.documentation() if hasattr(self.dataset, "documentation") else None
         citation = said.get("bibtex") if isinstance(said, dict) else None
         url = f"https://ir-datasets.com/{self.opening.path.split('/')[0]}"
-        return SourceFacts(self.opening.path, self.lang, None, None, citation, url, (), is_evaluation(self._split))
+        return SourceFacts(
+            self.opening.path, self.lang, self.license, None, citation, url, (), is_evaluation(self._split)
+        )
 
     def splits(self, table: RetrievalTable) -> list[str]:
         """One split: the subset's name."""
@@ -234,16 +242,26 @@ class IrdsSource:
     def _tables(self, table: RetrievalTable) -> Iterator[pa.Table]:
         if table == "qrels" and not self.judged:
             return
-        rows = {
+        begin = {
             "corpus": self.dataset.docs_iter,
             "queries": self.dataset.queries_iter,
             "qrels": self.dataset.qrels_iter,
-        }[table]()
+        }[table]
         make = {"corpus": self._corpus, "queries": self._queries, "qrels": self._qrels}[table]
         start = 1
-        while part := list(islice(rows, 8_192)):
+        try:
+            rows = iter(begin())
+            part = list(islice(rows, 8_192))
+        except (OSError, RuntimeError) as error:  # of its HTTP library, and its own where every address failed
+            reason = str(error.args[0]) if isinstance(error, RuntimeError) and error.args else type(error).__name__
+            raise UnreachableError(
+                f"{self.spec}: ir_datasets has no copy of {self.opening.path} and cannot fetch one ({reason}); fetch it where there is "
+                f"a network (ir_datasets export {self.opening.path} docs) and bring its folder ~/.ir_datasets, or name {self.instead}"
+            ) from error
+        while part:
             yield make(part, range(start, start + len(part)))
             start += len(part)
+            part = list(islice(rows, 8_192))
 
     def _chunk(self, lines: range, **columns: list[Any]) -> Chunk:
         arrays = {

@@ -20,7 +20,8 @@ CITATION = "Bajaj et al. 2016. MS MARCO: A Human Generated MAchine Reading COmpr
 
 # Where the same passages are on the Hub: the repository, and the one that holds the qrels if it is another.
 HUB = (("mteb/msmarco", None), ("BeIR/msmarco", "BeIR/msmarco-qrels"))
-IRDS = "msmarco-passage"
+# Of ir_datasets the set as a whole has no queries: its subsets have.
+IRDS = "msmarco-passage/dev"
 
 _ENDINGS = (".tsv", ".txt")
 
@@ -121,7 +122,11 @@ def _remote(opening: Opening) -> Source:
         source.about = replace(source.about, name="msmarco", license=LICENSE, citation=CITATION)
         return source
     if importlib.util.find_spec("ir_datasets"):
-        return IrdsSource(replace(opening, path=IRDS))
+        return IrdsSource(
+            replace(opening, path=IRDS),
+            LICENSE,
+            "a folder that holds it (--src msmarco:DIR), or try --src msmarco-sample",
+        )
     raise SourceError(
         "msmarco: no network and no copy in the Hub's cache; name a folder that holds it (--src msmarco:DIR), fetch it "
         f"where there is one (hf download --repo-type dataset {HUB[0][0]}), or try --src msmarco-sample"

@@ -1,7 +1,8 @@
-"""Open what the commands on leakage read: a release folder, one table of texts, or a retrieval set; each as tables in a graph."""
+"""Open what most commands read: a release folder, one table of texts, or a retrieval set; each as tables in a graph."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,9 +17,9 @@ from dsbuild.builders import SOURCES
 from dsbuild.builders.sections import SourceSection, own_name
 from dsbuild.builders.sources.flat import FORMS, LANG_COLUMNS, FlatTable, open_flat
 from dsbuild.builders.sources.lines import suffixes
-from dsbuild.builders.sources.source import SourceFacts, SourceFile, open_source
+from dsbuild.builders.sources.source import Opening, Source, SourceFacts, SourceFile, open_source
 from dsbuild.builders.sources.source_nodes import source_nodes
-from dsbuild.builders.sources.tabular import FORMATS
+from dsbuild.builders.sources.tabular import FORMATS, open_parquet
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.graph import Input, Node
 from dsbuild.stage import UNIT_ROWS, Result, Shard, Workspace
@@ -76,6 +77,8 @@ def as_spec(said: str) -> str:
     >>> as_spec("data/questions.jsonl.gz"), as_spec("msmarco-sample")
     ('jsonl:data/questions.jsonl.gz', 'msmarco-sample')
     """
+    if not said.strip():
+        raise SourceError(f"no source is named; write KIND:PATH, one of {', '.join(SOURCES.names())}")
     path = Path(said).expanduser()
     if (path / release.MANIFEST).is_file():
         return f"{RELEASE}:{said}"
@@ -87,6 +90,8 @@ def as_spec(said: str) -> str:
         )
     ending = FORMATS.get(suffixes(path)[0])
     kind, colon, _ = said.partition(":")
+    if not colon and not path.exists() and difflib.get_close_matches(said, SOURCES.names(), n=1, cutoff=0.75):
+        SOURCES.get(said)  # a slip in a kind's name: the error names the kind
     if ending is None and ("/" in kind or (not colon and kind not in SOURCES.names())):
         raise SourceError(
             f"{said}: {'not a file of a known kind' if path.exists() else 'no such file or folder'}; name it as KIND:PATH"
@@ -213,10 +218,30 @@ def _flat(section: SourceSection, prefix: str, table: str | None, digests: Path 
     return Opened(nodes, (OpenTable(f"{prefix}{kind}", "", kind, Input(f"{prefix}named")),), facts)
 
 
-def _release(folder: Path, prefix: str) -> Opened:
+def open_release(opening: Opening) -> Source:
+    """Open release:DIR: the corpus, queries and judgements of one language of a release that dsbuild wrote."""
+    folder = opening.folder()
+    manifest = _sound_manifest(folder)
+    if not any(about["table"] == "corpus" for about in manifest["configs"].values()):
+        raise SourceError(
+            f"{folder}: the release holds no retrieval set but {', '.join(sorted(manifest['configs']))}; name a table of texts as parquet:DIR"
+        )
+    source = open_parquet(opening)
+    said = manifest["source"]
+    # The card's licence counts the engines in that made the texts.
+    source.about = replace(source.about, name=manifest["name"], citation=said["citation"], url=said["url"])
+    return source
+
+
+def _sound_manifest(folder: Path) -> dict[str, Any]:
     manifest = release.read_manifest(folder)
     if problems := release.damaged(folder, manifest, deep=False):
         raise SourceError(f"{folder}: {problems[0]}; see dsbuild verify {folder}")
+    return manifest
+
+
+def _release(folder: Path, prefix: str) -> Opened:
+    manifest = _sound_manifest(folder)
     sums = {entry["path"]: (entry["size_bytes"], entry["sha256"]) for entry in manifest["files"]}
     nodes, tables, files = [], [], []
     for config, about in sorted(manifest["configs"].items()):

@@ -24,6 +24,7 @@ _NEEDS = {
     "robust04": "a folder: --src robust04:DIR",
     "beir": "a folder: --src beir:DIR",
     "parquet": "a folder: --src parquet:DIR",
+    "release": "a release of dsbuild: --src release:DIR",
     "tsv": "a file: --src tsv:FILE",
     "jsonl": "a file: --src jsonl:FILE",
     "hf": "a data set of the Hub: --src hf:ORG/NAME or hf:ORG/NAME@REVISION",

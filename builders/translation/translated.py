@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from dsbuild import languages
-from dsbuild.builders.sections import ReleaseSection, SourceSection, own_name
+from dsbuild.builders.sections import ReleaseSection, SourceSection
+from dsbuild.builders.sources.opened import as_spec, name_of
 from dsbuild.builders.sources.source import Source, SourceFacts
 from dsbuild.builders.sources.source_nodes import source_nodes
 from dsbuild.builders.translation.translated_tables import TranslatedTable, translated_nodes
@@ -68,7 +69,7 @@ class TranslationRecipe(Section):
     build: str
     name: str | None = None
     source: SourceSection
-    langs: tuple[str, ...] = Field(min_length=1)
+    langs: tuple[str, ...]
     engine: EngineSection
     fallback: EngineSection | None = None
     glossary: Path | None = None
@@ -81,17 +82,24 @@ class TranslationRecipe(Section):
     max_drop: float | None = Field(default=None, gt=0, le=1)
     release: ReleaseSection = ReleaseSection()
 
+    @field_validator("source")
+    @classmethod
+    def _found(cls, source: SourceSection) -> SourceSection:
+        """What was named by its path alone, a release, a BEIR folder or a file, becomes KIND:PATH."""
+        return source.model_copy(update={"src": as_spec(source.src)})
+
     @field_validator("langs")
     @classmethod
     def _known(cls, langs: tuple[str, ...]) -> tuple[str, ...]:
+        if not langs:
+            raise RecipeError("langs: no target language; name at least one, such as hi")
         return tuple(languages.get(lang).code for lang in langs)
 
     def title(self) -> str:
         """The build's name: given, or made from the source's kind and own name and the languages."""
         if self.name:
             return self.name
-        kind, own = own_name(self.source.src)
-        return "-".join([kind, *([own] if own else []), *self.langs])
+        return "-".join([name_of(self.source.src), *self.langs])
 
 
 class TranslateRecipe(TranslationRecipe):

@@ -106,11 +106,16 @@ class PreparedTexts:
 def prepare_texts(recipe: TextsRecipe, digests: Path | None = None) -> PreparedTexts:
     """Open the source and the engines, check every direction and option, and lay out the graph; raises before any work."""
     from dsbuild.builders import licensing
-    from dsbuild.builders.sources.opened import open_tables
+    from dsbuild.builders.sources.opened import RELEASE, open_tables
     from dsbuild.filters.decide import load_thresholds
 
     if repeated := sorted({lang for lang in recipe.langs if recipe.langs.count(lang) > 1}):
         raise RecipeError(f"langs: {', '.join(repeated)} named twice")
+    kind, _, path = recipe.source.src.partition(":")
+    if kind == RELEASE:
+        raise RecipeError(
+            f"{path}: a release has several tables; name the one to translate: --src parquet:{path}/LANG-documents"
+        )
     if not recipe.source.lang:
         raise RecipeError(
             f"{recipe.source.src}: its language is not known, and the engine needs it; say it: --src-lang en"
