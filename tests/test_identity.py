@@ -12,8 +12,8 @@ import pytest
 
 from dsbuild import parquet
 from dsbuild.builders.mining.identity import FIELDS, REASONS, FindTwins, Identity
-from dsbuild.builders.mining.own_documents import OWN
 from dsbuild.builders.retrieval.candidates import Anchors, Candidates
+from dsbuild.builders.retrieval.own_documents import OWN
 from dsbuild.errors import SourceError
 from dsbuild.filters.link_texts import SignTexts
 from dsbuild.filters.near_duplicates import Near

@@ -13,7 +13,7 @@ import pytest
 from dsbuild import parquet
 from dsbuild.builders.evaluation.measure_retrieval import measure
 from dsbuild.builders.mining.map_negatives import MapNegatives
-from dsbuild.builders.mining.own_documents import FindOwn
+from dsbuild.builders.retrieval.own_documents import FindOwn
 from dsbuild.stage import Shards, Workspace
 from tests.small_set import cli, rows
 from tests.test_mined import made, mine, negatives, write
@@ -48,8 +48,38 @@ def test_text_with_and_without_title_and_ids(tmp_path: Path) -> None:
         "1": ("", "Is  tea good"), "2": ("A debate", "is tea good!"), "3": ("Milk", "a drink"), "4": ("", "!!"), "007": ("", "unlike"),
         "7": ("", "unlike too"), "5": ("", "Is tea good for you?"),
     }  # fmt: skip
-    wanted = {("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("d", "3"), ("007", "007")}
+    wanted = {("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("d", "3")}
     assert pairs(tmp_path, queries, docs) == pairs(tmp_path, queries, docs, 1) == wanted
+
+
+def test_equal_ids_count_where_the_texts_say_that_they_name_one_thing(tmp_path: Path) -> None:
+    words = "mill stream valley wheel stone baker bread morning lamp harbour rope sail".split()
+    queries = {str(i): " ".join(words[i : i + 3]) + " of an old town" for i in range(9)}
+    # Numbers that both sides have by chance, as in Cranfield: the text alone says what is the query.
+    chance = {str(i): ("", " ".join(words[11 - i :: -1])) for i in range(9)} | {"8": ("", queries["8"])}
+    assert pairs(tmp_path, queries, chance) == pairs(tmp_path, queries, chance, 3) == {("8", "8")}
+    # Queries that are documents, two of which were changed later: ids say it.
+    same = {name: ("", f"{text}, as it was long ago") for name, text in queries.items()} | {
+        "2": ("", "rope"),
+        "3": ("", "!"),
+    }
+    assert pairs(tmp_path, queries, same) == {(name, name) for name in queries}
+    # A query may be the title of a document.
+    titled = {name: (text, "something else is told of here at some length " * 5) for name, text in queries.items()}
+    assert pairs(tmp_path, queries, titled) == {(name, name) for name in queries}
+
+
+def test_the_source_says_what_ids_of_a_translation_mean(tmp_path: Path) -> None:
+    for name, texts in {"src": ("tea is a drink", "tea is a drink of old"), "own": ("चाय", "बहुत पुराना पेय")}.items():
+        parquet.write_unit(tmp_path / f"{name}q.parquet", pa.table({"query_id": ["a"], "text": [texts[0]]}))
+        parquet.write_unit(
+            tmp_path / f"{name}d.parquet", pa.table({"doc_id": ["a"], "title": [""], "text": [texts[1]]})
+        )
+    own = {"queries": Shards([tmp_path / "ownq.parquet"]), "corpus": Shards([tmp_path / "ownd.parquet"])}
+    src = {"src_queries": Shards([tmp_path / "srcq.parquet"]), "src_corpus": Shards([tmp_path / "srcd.parquet"])}
+    work = Workspace("u", tmp_path, tmp_path)
+    assert next(iter(FindOwn().run(own, work).outputs["out"])).table.num_rows == 0
+    assert next(iter(FindOwn().run({**own, **src}, work).outputs["out"])).table.num_rows == 1
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +167,7 @@ def test_an_identical_id_is_no_hit_unless_it_is_judged_relevant() -> None:
                 "relevance": pa.array([c for *_, c in judged], pa.int32()),
             }
         )
-        found = measure(candidates, pa.chunked_array([["q", "p"]]), qrels, 10)
+        found = measure(candidates, pa.chunked_array([["q", "p"]]), qrels, 10, pa.array(["q", "p"], pa.large_string()))
         return {row["query_id"]: row for row in found.to_pylist()}
 
     found = said([("q", "d", 1), ("p", "q", 1)])
@@ -156,3 +186,48 @@ def test_the_command_measures_without_identical_ids(tmp_path: Path) -> None:
     assert code == 0, err
     told = json.loads((tmp_path / "found.json").read_text("utf-8"))
     assert told["languages"]["en"]["retrievers"]["bm25"]["mrr"] == pytest.approx(0.5)
+
+
+def test_ids_that_are_equal_by_chance_hide_nothing(tmp_path: Path) -> None:
+    docs = {"a": {"text": "milk of the cow"}, "b": {"text": "tea is no drink"}, "c": {"text": "tea tea drink"}}
+    write(tmp_path / "set", docs, {"c": "drink of the cow", "a": "tea drink"}, [("c", "b", 1), ("a", "b", 1)])
+    code, said, err = cli("evaluate", "retrieval", f"beir:{tmp_path / 'set'}", "--lang", "en", "--retriever", "bm25", "--store",
+                         tmp_path / "store", "--format", "json")  # fmt: skip
+    assert code == 0, err
+    # c (tea tea drink) is found for the query c before b.
+    assert json.loads(said)["languages"]["en"]["retrievers"]["bm25"]["mrr"] == pytest.approx(
+        (1 / 3 + 1 / 2) / 2, abs=1e-4
+    )
+    found = mine(tmp_path, tmp_path / "set", retriever="bm25")
+    assert "itself" not in found["languages"]["en"]["refused"]
+
+
+def test_a_certificate_is_computed_without_the_query_itself(tmp_path: Path) -> None:
+    docs, queries, judged = made()
+    docs |= {query: {"text": text} for query, text in queries.items()}
+    # One of them is judged relevant, which says more.
+    judged.append(("03", "03", 1))
+    write(tmp_path / "set", docs, queries, judged)
+    code, said, err = cli("prune", "--src", f"beir:{tmp_path / 'set'}", "--lang", "en", "--retriever", "bm25,ngrams", "--target-size", 90,
+                          "--out", tmp_path / "out", "--store", tmp_path / "store", "--format", "json")  # fmt: skip
+    assert code == 0, err
+    ranks: dict[tuple[str, str, str], list[int]] = {}
+    for row in rows(tmp_path / "out", "certificate/en-runs-*"):
+        ranks.setdefault((row["query_id"], row["retriever"], row["ranking"]), []).append(row["rank"])
+        assert row["doc_id"] != row["query_id"] or row["query_id"] == "03"
+    assert {key[2] for key in ranks} == {"whole", "kept", "left_out", "refitted"}
+    assert all(sorted(some) == list(range(1, len(some) + 1)) for some in ranks.values())
+    assert cli("verify", tmp_path / "out")[0] == 0
+    # nDCG@10 of bm25 over the whole collection, counted again from the runs.
+    grades = {(query, doc): grade for query, doc, grade in judged}
+    total = 0.0
+    for query in queries:
+        gain = sum(
+            max(0, grades.get((query, row["doc_id"]), 0)) / np.log2(row["rank"] + 1)
+            for row in rows(tmp_path / "out", "certificate/en-runs-*")
+            if (row["query_id"], row["retriever"], row["ranking"]) == (query, "bm25", "whole") and row["rank"] <= 10
+        )
+        best = sorted((grade for (one, _), grade in grades.items() if one == query and grade > 0), reverse=True)[:10]
+        total += gain / sum(grade / np.log2(place + 2) for place, grade in enumerate(best))
+    stated = json.loads(said)["certificate"]["en"]["retrievers"]["bm25"]["whole"]
+    assert stated == pytest.approx(total / len(queries), abs=1e-5)

@@ -18,6 +18,7 @@ from dsbuild.builders.evaluation.evaluations import beside
 from dsbuild.builders.evaluation.find_damage import FindDamage
 from dsbuild.builders.evaluation.measure_retrieval import METRICS, MeasureRetrieval
 from dsbuild.builders.evaluation.rank_statistics import differences
+from dsbuild.builders.retrieval.own_documents import own_node
 from dsbuild.builders.retrieval.retrieve import retrieve_nodes
 from dsbuild.builders.retrieval.retriever_section import RetrieverSection
 from dsbuild.builders.sections import SourceSection
@@ -131,14 +132,15 @@ def prepare(recipe: EvaluateRecipe, store: Path) -> Evaluating:
 def measuring_nodes(
     opened: Opened, lang: str, use: str, options: Mapping[str, Mapping[str, Any]], depth: int, k: int
 ) -> list[Node]:
-    """Retrieve and measure in one language: `retrieve.<lang>.<name>` and `measure.<lang>.<name>`."""
+    """Retrieve and measure in one language: `own.<lang>`, `retrieve.<lang>.<name>` and `measure.<lang>.<name>`."""
     corpus, queries, qrels = (table_of(opened, lang, table).rows for table in ("corpus", "queries", "qrels"))
     nodes = retrieve_nodes(use, options, lang, corpus, queries, qrels, depth=depth)
     measures = []
     for node in nodes:
         inputs = {"candidates": Input(node.name, "candidates", "all"), "queries": whole(queries), "qrels": whole(qrels)}
+        inputs["own"] = Input(f"own.{lang}", how="all")
         measures.append(Node(f"measure.{node.name.partition('.')[2]}", MeasureRetrieval(k), inputs))
-    return [*nodes, *measures]
+    return [own_node(opened, lang), *nodes, *measures]
 
 
 def evaluate(

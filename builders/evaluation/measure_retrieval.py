@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dsbuild import parquet
 from dsbuild.builders.evaluation import retrieval_metrics
+from dsbuild.builders.retrieval.own_documents import own_ids
 from dsbuild.builders.retrieval.retriever import id_rows
 from dsbuild.stage import Result, Shard, Workspace
 
@@ -35,29 +36,35 @@ MEASURES = pa.schema(
 class MeasureRetrieval:
     """nDCG@k, MRR@k, recall@k and average precision of every query that has a relevant document; see `retrieval_metrics`.
 
-    A document with the id of the query is passed over, as MTEB does for sets whose queries are documents, unless it is judged relevant.
+    A document with the id of the query is passed over unless it is judged relevant, where ids say that it is the query (`own_documents`): MTEB's
+    `ignore_identical_ids`.
     """
 
     k: int
 
     name: ClassVar[str] = "measure_retrieval"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """candidates, queries, qrels (whole tables) -> out (`MEASURES`), in the order of queries."""
+        """candidates, queries, qrels, own (`OWN`; whole tables) -> out (`MEASURES`), in the order of queries."""
         candidates, queries, qrels = (
             pa.concat_tables([parquet.read(path, columns) for path in inputs[name].paths])
             for name, columns in (
                 ("candidates", ["query_id", "doc_id", "rank"]), ("queries", ["query_id"]), ("qrels", ["query_id", "doc_id", "relevance"])
             )
         )  # fmt: skip
-        table = measure(candidates, queries["query_id"], qrels, self.k)
+        table = measure(candidates, queries["query_id"], qrels, self.k, own_ids(inputs["own"]))
         return Result({"out": [Shard(table)]}, facts={"queries": queries.num_rows, "judged": table.num_rows})
 
 
-def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: int) -> pa.Table:
-    """`MEASURES` of the queries with a relevant document. A pair that is judged several times has its highest grade."""
+def measure(
+    candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: int, own: pa.Array | None = None
+) -> pa.Table:
+    """`MEASURES` of the queries with a relevant document. A pair that is judged several times has its highest grade.
+
+    own: the queries for which the document of the same id is passed over.
+    """
     ids = queries.combine_chunks()
     query, doc = id_rows(qrels["query_id"], ids), pc.dictionary_encode(qrels["doc_id"].combine_chunks())
     docs = doc.indices.to_numpy().astype(np.int64)
@@ -83,13 +90,14 @@ def measure(candidates: pa.Table, queries: pa.ChunkedArray, qrels: pa.Table, k: 
     depth = int(ranks.max(initial=1))
     relevant = np.zeros(len(rows), np.bool_)
     relevant[use] = gained > 0
-    own = (rows >= 0) & ~relevant & pc.equal(candidates["query_id"], candidates["doc_id"]).to_numpy()
+    itself = (rows >= 0) & ~relevant & pc.equal(candidates["query_id"], candidates["doc_id"]).to_numpy()
+    itself &= id_rows(candidates["query_id"], pa.array([], pa.large_string()) if own is None else own) >= 0
     passed = np.full(len(ids), depth, np.int64)
-    passed[rows[own]] = ranks[own]
-    use[own] = False
+    passed[rows[itself]] = ranks[itself]
+    use[itself] = False
     ranks -= (rows >= 0) & (ranks > passed[rows])
     found = np.zeros((len(ids), depth))
-    found[rows[use], ranks[use] - 1] = gained[~own[(rows >= 0) & (hits >= 0)]]
+    found[rows[use], ranks[use] - 1] = gained[~itself[(rows >= 0) & (hits >= 0)]]
     values = (
         retrieval_metrics.ndcg(found, ideal, k), retrieval_metrics.mrr(found, ideal, k), retrieval_metrics.recall(found, ideal, k),
         retrieval_metrics.average_precision(found, ideal, depth),

@@ -19,9 +19,9 @@ from dsbuild.builders.mining.false_negatives import DRAWS, MeasureNegatives
 from dsbuild.builders.mining.judge_band import AddJudgements, JudgeBand, JudgeSection
 from dsbuild.builders.mining.map_negatives import CommonIds, MapNegatives
 from dsbuild.builders.mining.measured import evidence_for, evidence_nodes
-from dsbuild.builders.mining.own_documents import FindOwn
 from dsbuild.builders.mining.rules import Fits, Rule, open_rule
 from dsbuild.builders.place import held_folder
+from dsbuild.builders.retrieval.own_documents import own_node
 from dsbuild.builders.retrieval.rerank import RERANK, Rerank, RerankSection, fingerprint
 from dsbuild.builders.retrieval.retrieve import retrieve_nodes
 from dsbuild.builders.retrieval.retriever import names_in, open_retrievers, split_spec
@@ -165,7 +165,7 @@ def prepare(recipe: MineRecipe, store: Path) -> Mining:
             "qrels": whole(table_of(opened, lang, "qrels").rows),
             "own": Input(f"own.{lang}", how="all"),
         }
-        nodes.append(_own(opened, lang))
+        nodes.append(own_node(opened, lang))
         nodes.append(Node(f"map.{lang}", MapNegatives(lang, recipe.negatives), inputs))
         # Judgements that a language shares with the source are that language's.
         if recipe.judge and recipe.judge.promote and table_of(opened, lang, "qrels").lang == lang:
@@ -215,7 +215,7 @@ def _mine(
         stage = Rerank(lang, names, recipe.rerank.depth, recipe.rerank.model_dump())
         texts = {"queries": whole(queries), "corpus": whole(corpus)}
         nodes.append(Node(f"rerank.{lang}", stage, {**scored, **texts}, fingerprint(recipe.rerank)))
-    nodes += [*twin_nodes(opened, lang, near, recipe.mine.article), _own(opened, lang)]
+    nodes += [*twin_nodes(opened, lang, near, recipe.mine.article), own_node(opened, lang)]
     inputs = {}
     for name in blocks.inputs():
         part, _, retriever = name.partition(".")
@@ -260,13 +260,6 @@ def _promote(opened: Opened, lang: str, judged: str) -> Node:
     """What the judge called relevant in a language joins the judgements of this or another one."""
     inputs = {name: whole(table_of(opened, lang, name).rows) for name in ("qrels", "queries")}
     return Node(f"promote.{lang}", AddJudgements(), {**inputs, "judged": Input(f"judge.{judged}", how="all")})
-
-
-def _own(opened: Opened, lang: str) -> Node:
-    """The documents that are a query of the language."""
-    return Node(
-        f"own.{lang}", FindOwn(), {name: whole(table_of(opened, lang, name).rows) for name in ("queries", "corpus")}
-    )
 
 
 def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[Node]:

@@ -18,6 +18,7 @@ from dsbuild.builders.evaluation import rank_statistics
 from dsbuild.builders.pruning import kept_documents
 from dsbuild.builders.pruning.certificate import KEPT, LEFT_OUT, REFITTED, RUNS, WHOLE, certify
 from dsbuild.builders.pruning.kept_documents import NEVER, SHOWN, Ints, Mask, Pool
+from dsbuild.builders.retrieval.own_documents import own_ids
 from dsbuild.builders.retrieval.retriever import Collection, id_rows, one
 from dsbuild.builders.retrieval.systems import Systems
 from dsbuild.errors import RecipeError, SourceError
@@ -54,11 +55,11 @@ class ChoosePruned:
     seed: int = 0
 
     name: ClassVar[str] = "choose_pruned"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """corpus, queries, qrels, candidates.<retriever> (whole tables) -> kept, left, staying, asked.
+        """corpus, queries, qrels, own, candidates.<retriever> (whole tables) -> kept, left, staying, asked.
 
         kept: ids (`IDS`); left: for each retriever those that would be kept without it (`LEFT`); staying: the queries that stay, asked: those of them
         that have a relevant document (`ASKED`).
@@ -217,18 +218,19 @@ class Refit:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     name: ClassVar[str] = "refit"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = True
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """corpus, queries, kept, asked (whole tables) -> out (`RUNS`)."""
+        """corpus, queries, qrels, own, kept, asked (whole tables) -> out (`RUNS`)."""
         kept, asked = _ids(inputs["kept"], "doc_id"), _ids(inputs["asked"], "query_id")
         corpus = Collection.of(_some(inputs["corpus"], ["doc_id", "title", "text"], kept), "doc_id", self.lang)
         queries = Collection.of(_some(inputs["queries"], ["query_id", "text"], asked), "query_id", self.lang)
+        own = _own_rows(inputs, queries.ids, corpus.ids)
         systems = Systems(self.spec, self.options, work.store / "vectors")
         runs = [
-            _run(name, REFITTED, queries.ids, corpus.ids, rows)
-            for name, rows in systems.search(corpus, queries, SHOWN, work.scratch()).items()
+            _run(name, REFITTED, queries.ids, corpus.ids, _without_own(rows, own)[:, :SHOWN])
+            for name, rows in systems.search(corpus, queries, SHOWN + 1, work.scratch()).items()
         ]
         systems.close()
         return Result({"out": [Shard(pa.concat_tables(runs))]})
@@ -244,11 +246,11 @@ class Certify:
     seed: int = 0
 
     name: ClassVar[str] = "certify"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:
-        """corpus, qrels, staying, asked, kept, left.<lang>, candidates.<retriever>, refitted (whole tables) -> out (`RUNS`).
+        """corpus, qrels, own, staying, asked, kept, left.<lang>, candidates.<retriever>, refitted (whole tables) -> out (`RUNS`).
 
         The facts are the certificate; refitted may be absent.
         """
@@ -312,8 +314,8 @@ def _pool(
 def _hits(
     inputs: Mapping[str, Any], retrievers: tuple[str, ...], asked: pa.Array, ids: pa.Array
 ) -> dict[str, npt.NDArray[np.int32]]:
-    """What each retriever found for the queries that stay: (queries, depth) rows of the corpus."""
-    found = {}
+    """What each retriever found for the queries that stay, other than the query itself: (queries, depth) rows of the corpus."""
+    found, own = {}, _own_rows(inputs, asked, ids)
     for name in retrievers:
         parts = []
         for rows in _each(inputs[f"candidates.{name}"], ["query_id", "doc_id", "rank"]):
@@ -322,8 +324,26 @@ def _hits(
         ours = (query >= 0) & (document >= 0)
         hits = np.full((len(asked), int(rank[ours].max(initial=0))), -1, np.int32)
         hits[query[ours], rank[ours] - 1] = document[ours]
-        found[name] = hits
+        found[name] = _without_own(hits, own)
     return found
+
+
+def _own_rows(inputs: Mapping[str, Any], queries: pa.Array, ids: pa.Array) -> Ints:
+    """For each query the row of the document of its id, where that is the query itself and nobody judged it relevant; else -1."""
+    own = own_ids(inputs["own"])
+    qrels = _whole(inputs["qrels"], ["query_id", "doc_id", "relevance"])
+    said = pc.and_(pc.equal(qrels["query_id"], qrels["doc_id"]), pc.greater(qrels["relevance"], 0))
+    own = own.filter(pc.invert(pc.is_in(own, value_set=one(qrels.filter(said)["query_id"]))))
+    return np.where(id_rows(queries, own) >= 0, id_rows(queries, ids), -1)
+
+
+def _without_own(hits: npt.NDArray[Any], own: Ints) -> npt.NDArray[Any]:
+    """Rankings (queries, depth) without the document of `own`; the ones behind it move up."""
+    gone = (hits == own[:, None]) & (own[:, None] >= 0)
+    if not gone.any():
+        return hits
+    order = np.argsort(gone, axis=1, kind="stable")
+    return np.where(np.take_along_axis(gone, order, axis=1), -1, np.take_along_axis(hits, order, axis=1))
 
 
 def _of(rows: pa.Table, queries: pa.Array) -> pa.Table:

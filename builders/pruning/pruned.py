@@ -14,6 +14,7 @@ from dsbuild.builders import licensing
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.pruning.prune_documents import ApplyPruned, Certify, ChoosePruned, Refit, UniteKept
 from dsbuild.builders.retrieval.fusion import Fused
+from dsbuild.builders.retrieval.own_documents import own_node
 from dsbuild.builders.retrieval.retrieve import retrieve_nodes
 from dsbuild.builders.retrieval.retriever import Retriever, open_retrievers
 from dsbuild.builders.retrieval.retriever_section import RetrieverSection
@@ -174,7 +175,8 @@ def _choose(
     stage = ChoosePruned(
         lang, names, parts, said.rule, said.depth_of(lang), said.target_size or 0, said.target_tau or 0.0, said.bound, said.sampled(), recipe.seed,
     )  # fmt: skip
-    return [*nodes, Node(f"choose.{lang}", stage, {**tables, **_candidates(lang, names)})]
+    inputs = {**tables, **_candidates(lang, names), "own": Input(f"own.{lang}", how="all")}
+    return [*nodes, own_node(opened, lang), Node(f"choose.{lang}", stage, inputs)]
 
 
 def _unite(recipe: PruneRecipe, opened: Opened, key: str, langs: tuple[str, ...]) -> list[Node]:
@@ -202,12 +204,14 @@ def _certify(
     deciding = _deciding(recipe, searching)
     chosen = {name: Input(f"choose.{lang}", name, "all") for name in ("staying", "asked")}
     chosen["kept"] = Input(f"keep.{key}", how="all")
-    inputs = {**tables, **chosen, **_candidates(lang, names)}
+    own = Input(f"own.{lang}", how="all")
+    inputs = {**tables, **chosen, **_candidates(lang, names), "own": own}
     inputs |= {f"left.{one}": Input(f"choose.{one}", "left", "all") for one in deciding}
     nodes = []
     if recipe.prune.refit:
         again = {
-            **{name: tables[name] for name in ("corpus", "queries")},
+            **tables,
+            "own": own,
             "asked": chosen["asked"],
             "kept": chosen["kept"],
         }
