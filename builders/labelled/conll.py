@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from dsbuild.builders.labelled.detokenizer import spaces_after
 from dsbuild.builders.labelled.formats import (
     UNKNOWN_LANG,
     LabelledSource,
@@ -40,6 +41,7 @@ from dsbuild.text import SCRIPT_CODES, script_table
 from dsbuild.tokens import SCHEMES, Scheme, joined
 
 DOCUMENT = "-DOCSTART-"
+SPACES = ("script", "yes", "no", "detokenized")
 # Scripts that put no space between words.
 UNSPACED = frozenset({"Hani", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
 # A space must follow the #: a hashtag may be a token.
@@ -69,7 +71,7 @@ class Conll(TaggedFile):
 
     scheme: iob1, iob2 or bioes, told by the tags where it is empty; tag_column: 1-based, told by the values where it is empty;
     bad_tags, cut_tokens: see `TaggedFile`;
-    spaces: whether a text has spaces between its tokens: `yes`, `no`, or by script.
+    spaces: whether a text has spaces between its tokens: `yes`, `no`, `detokenized` (as people write), or by script.
     """
 
     scheme: str = ""
@@ -78,7 +80,7 @@ class Conll(TaggedFile):
 
     kind: ClassVar[str] = "conll"
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "scheme": SCHEMES, "bad_tags": BAD_TAGS, "cut_tokens": CUT_TOKENS, "spaces": ("script", "yes", "no"),
+        "scheme": SCHEMES, "bad_tags": BAD_TAGS, "cut_tokens": CUT_TOKENS, "spaces": SPACES,
     }  # fmt: skip
 
     @classmethod
@@ -272,11 +274,13 @@ def sentences(path: Path, *, ends: bool = False) -> Iterator[Sentence]:
 
 
 def text_of(tokens: Sequence[str], spaces: str, path: Path, line: int) -> tuple[str, list[tuple[int, int]]]:
-    """A text of tokens and where each stands. spaces: `yes`, `no`, or `script`: none beside a letter of a script that has none."""
+    """A text of tokens and where each stands. spaces: `yes`, `no`, `detokenized`, or `script`: none beside a letter of a script that has none."""
     if bad := next((one for one in tokens if one != one.strip()), None):
         raise SourceError(f"{path}:{line}: the token {bad[:40]!r} begins or ends with white space; mend it")
     if spaces == "yes":
         return joined(tokens)
+    if spaces == "detokenized":
+        return joined(tokens, spaces_after(tokens))
     if spaces == "no":
         return joined(tokens, [False] * len(tokens))
     return joined(tokens, [not _touches(one, other) for one, other in zip(tokens, [*tokens[1:], ""], strict=True)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from dsbuild.builders.labelled.conll import text_of
+from dsbuild.builders.labelled.conll import SPACES, text_of
 from dsbuild.builders.labelled.formats import Sound, cannot_show, numbered_lines, write_parts
 from dsbuild.builders.labelled.tagged_tokens import (
     BAD_TAGS,
@@ -55,7 +55,7 @@ class Essays(TaggedFile):
 
     kind: ClassVar[str] = "essays"
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "unit": ("paragraph", "essay"), "scheme": SCHEMES, "bad_tags": BAD_TAGS, "cut_tokens": CUT_TOKENS, "spaces": ("script", "yes", "no"),
+        "unit": ("paragraph", "essay"), "scheme": SCHEMES, "bad_tags": BAD_TAGS, "cut_tokens": CUT_TOKENS, "spaces": SPACES,
     }  # fmt: skip
 
     def read(self) -> Iterator[Labelled]:

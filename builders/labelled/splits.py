@@ -91,6 +91,11 @@ def of_splits(source: LabelledSource, limit: int = 0) -> Iterator[tuple[str, Lab
     return (("", item) for item in islice(source.read(), limit or None))
 
 
+def parts_of(source: LabelledSource) -> tuple[LabelledSource, ...]:
+    """The readers of a set: one for each split, or the set itself."""
+    return tuple(source.parts.values()) if isinstance(source, SplitSet) else (source,)
+
+
 def files_of(source: LabelledSource) -> tuple[Path, ...]:
     """The files of a set; a folder of Parquet files holds several."""
     if isinstance(source, SplitSet):

@@ -14,7 +14,7 @@ from dsbuild import executors, languages, release, run
 from dsbuild.builders import licensing
 from dsbuild.builders.labelled.formats import UNKNOWN_LANG, LabelledSource
 from dsbuild.builders.labelled.labelled_set import identified, open_section, source_file, source_files, stated_language
-from dsbuild.builders.labelled.splits import SplitSet, files_of
+from dsbuild.builders.labelled.splits import SplitSet, files_of, parts_of
 from dsbuild.builders.parts import public_recipe
 from dsbuild.builders.place import held_folder
 from dsbuild.builders.projection.back_translation import BackTranslation, back_engine, check_back, code_of, way_back
@@ -140,6 +140,11 @@ def prepare(recipe: ProjectRecipe, digests: Path | None = None) -> Projecting:
     used = {recipe.engine.name: engine} if engine and recipe.engine else {}
     used |= back_engine(recipe, src, used)
     terms = {name: one.terms() for name, one in used.items()}
+    if engine and any(getattr(one, "spaces", "") in ("script", "yes") for one in parts_of(source)):
+        notes.append(
+            "the texts that are translated are tokens with spaces between (`it , too`); engines were made for text as people write it: "
+            "--set source.options.spaces=detokenized"
+        )
     licensing.check(facts, terms, recipe.release.license, derived=True)
     fingerprints = {name: one.fingerprint() for name, one in used.items()}
     tools = {lang: open_tool(recipe, src, lang) for lang in recipe.langs}
