@@ -38,6 +38,14 @@ def test_stream_characters_and_marks_of_the_source_come_back() -> None:
 
 
 @needs_apertium
+def test_private_use_characters_stay_and_loose_accents_join_their_letters() -> None:
+    private = "The house \ue000 is \U000f0003 green # here.\nIt rains."
+    kept, loose, joined = translate(ApertiumEngine(), private, "The cafe\u0301 is green.", "The caf\u00e9 is green.")
+    assert [one for one in kept.text if one in "\ue000\U000f0003#\n*"] == ["\ue000", "\U000f0003", "#", "\n"]
+    assert loose.text == joined.text
+
+
+@needs_apertium
 def test_a_line_does_not_depend_on_its_neighbours() -> None:
     engine = ApertiumEngine()
     texts = ["what is the price of a house", "It rains.", "who wrote the book"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -26,9 +27,7 @@ _PACKAGES = {
 _ESCAPE = re.compile(r"([\\\[\]{}^$/<>])")
 _UNESCAPE = re.compile(r"\\(.)")
 # Marks of the stream that also stand in ordinary text travel as private-use characters, which pass untouched.
-_HIDE = {"*": "\ue000", "#": "\ue001", "@": "\ue002", "\n": "\ue003", "\r": "\ue004", "\x00": "\ue005"}
-_HIDDEN = str.maketrans(_HIDE)
-_SHOWN = str.maketrans({hidden: shown for shown, hidden in _HIDE.items()})
+_MARKS = "*#@\n\r\x00"
 _MARK = re.compile(r"[*#@](?!zqx\d)")
 _END = ".[]"
 
@@ -53,7 +52,7 @@ class ApertiumEngine:
         """Name, the versions of Apertium and of its installed pairs, and the mode."""
         if not self._version:
             self._version = self._installed_versions()
-        return {"engine": self.name, "version": 1, "packages": self._version, "mode": self.mode}
+        return {"engine": self.name, "version": 2, "packages": self._version, "mode": self.mode}
 
     def terms(self) -> Terms:
         """Apertium and its language data are GPL; what it translates carries no licence of its own."""
@@ -91,7 +90,7 @@ class ApertiumEngine:
 
     def _run(self, mode: str, texts: Sequence[str]) -> tuple[list[str] | None, str]:
         """The translated lines, or None and what went wrong."""
-        data = "".join(_ESCAPE.sub(r"\\\1", text.translate(_HIDDEN)) + f"{_END}\n" for text in texts)
+        data = "".join(_ESCAPE.sub(r"\\\1", _hidden(text)) + f"{_END}\n" for text in texts)
         limit = self.timeout_s * max(1.0, len(texts) / 1000)
         try:
             done = subprocess.run(
@@ -147,7 +146,18 @@ class ApertiumEngine:
         return subprocess.run(["apertium", "-V"], capture_output=True, text=True, check=False).stdout.strip()
 
 
+def _stand_ins(text: str) -> str:
+    """Private-use characters for `_MARKS`, none of which the text holds itself."""
+    blocks = ("".join(map(chr, range(start, start + len(_MARKS)))) for start in range(0xF0000, 0xFFFF0, len(_MARKS)))
+    return next(block for block in blocks if not any(one in text for one in block))
+
+
+def _hidden(text: str) -> str:
+    # The dictionaries hold letters with their accents in one: a loose accent would be left to the word's translation.
+    return unicodedata.normalize("NFC", text).translate(str.maketrans(_MARKS, _stand_ins(text)))
+
+
 def _output(text: str, line: str) -> Output:
     n_unknown = len(_MARK.findall(line))
-    clean = _UNESCAPE.sub(r"\1", re.sub(r"[*#@]", "", line)).translate(_SHOWN)
+    clean = _UNESCAPE.sub(r"\1", re.sub(r"[*#@]", "", line)).translate(str.maketrans(_stand_ins(text), _MARKS))
     return Output(clean, n_src_tokens=len(text.split()), n_tgt_tokens=len(clean.split()), n_unknown=n_unknown)
