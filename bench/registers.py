@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    given = parser.parse_args(argv)
     found = run()
-    if parser.parse_args(argv).format == "json":
+    if given.format == "json":
         print(json.dumps(found))
     else:
         for name, value in found.items():
