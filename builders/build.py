@@ -6,73 +6,73 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsbuild import executors, release, run
-from dsbuild.builders.filtering import contaminated, filtered_draft, splitting
-from dsbuild.builders.filtering.contaminated import ContaminationRecipe
-from dsbuild.builders.filtering.filtered import FilterRecipe, prepare_filter
-from dsbuild.builders.filtering.splitting import SplitRecipe
-from dsbuild.builders.generation import generated
-from dsbuild.builders.generation.generate_recipe import GenerateRecipe
-from dsbuild.builders.generation.generated import Generating
-from dsbuild.builders.judging import judging
-from dsbuild.builders.judging.judge_recipe import JudgeRecipe
 from dsbuild.builders.made_by import TRANSLATIONS
-from dsbuild.builders.mining import mined
-from dsbuild.builders.mining.mined import MineRecipe
 from dsbuild.builders.place import held_folder
-from dsbuild.builders.projection import projected
-from dsbuild.builders.projection.projected import ProjectRecipe
-from dsbuild.builders.pruning import pruned
-from dsbuild.builders.pruning.pruned import PruneRecipe
 from dsbuild.builders.recipes import find
-from dsbuild.builders.translation import draft, examples, translated_texts_draft
-from dsbuild.builders.translation.guard import stop_if_bad, stop_if_lost
-from dsbuild.builders.translation.translated import Prepared, TranslateRecipe, prepare
-from dsbuild.builders.translation.translated_texts import TextsRecipe, prepare_texts
-from dsbuild.errors import RecipeError, UnknownName
+from dsbuild.errors import RecipeError
 from dsbuild.graph import Node
 from dsbuild.recipe import apply_settings, read_yaml, validate
+from dsbuild.registry import Registry, load
 from dsbuild.run import Reporter
 from dsbuild.store import Store
 
+if TYPE_CHECKING:
+    from dsbuild.builders.filtering.contaminated import ContaminationRecipe
+    from dsbuild.builders.filtering.filtered import FilterRecipe
+    from dsbuild.builders.filtering.splitting import SplitRecipe
+    from dsbuild.builders.generation.generate_recipe import GenerateRecipe
+    from dsbuild.builders.generation.generated import Generating
+    from dsbuild.builders.judging.judge_recipe import JudgeRecipe
+    from dsbuild.builders.mining.mined import MineRecipe
+    from dsbuild.builders.projection.projected import ProjectRecipe
+    from dsbuild.builders.pruning.pruned import PruneRecipe
+    from dsbuild.builders.translation.translated import Prepared, TranslateRecipe
+    from dsbuild.builders.translation.translated_texts import TextsRecipe
+
+    Recipe = (
+        TranslateRecipe
+        | TextsRecipe
+        | FilterRecipe
+        | SplitRecipe
+        | ContaminationRecipe
+        | MineRecipe
+        | PruneRecipe
+        | ProjectRecipe
+        | GenerateRecipe
+        | JudgeRecipe
+    )
+
 DEFAULT_ENGINE = "ctranslate2"
 
-Recipe = (
-    TranslateRecipe
-    | TextsRecipe
-    | FilterRecipe
-    | SplitRecipe
-    | ContaminationRecipe
-    | MineRecipe
-    | PruneRecipe
-    | ProjectRecipe
-    | GenerateRecipe
-    | JudgeRecipe
+# What `build:` may say. Only the build that is asked for is imported: all of them take longer to import than a small set to translate.
+RECIPES = Registry(
+    "kind of build",
+    {
+        "translate": "dsbuild.builders.translation.translated:TranslateRecipe",
+        "translate-texts": "dsbuild.builders.translation.translated_texts:TextsRecipe",
+        "filter": "dsbuild.builders.filtering.filtered:FilterRecipe",
+        "split": "dsbuild.builders.filtering.splitting:SplitRecipe",
+        "contamination": "dsbuild.builders.filtering.contaminated:ContaminationRecipe",
+        "mine": "dsbuild.builders.mining.mined:MineRecipe",
+        "prune": "dsbuild.builders.pruning.pruned:PruneRecipe",
+        "project": "dsbuild.builders.projection.projected:ProjectRecipe",
+        "generate": "dsbuild.builders.generation.generate_recipe:GenerateRecipe",
+        "judge": "dsbuild.builders.judging.judge_recipe:JudgeRecipe",
+    },
 )
-_KINDS: Mapping[str, type[Recipe]] = {
-    "translate": TranslateRecipe,
-    "translate-texts": TextsRecipe,
-    "filter": FilterRecipe,
-    "split": SplitRecipe,
-    "contamination": ContaminationRecipe,
-    "mine": MineRecipe,
-    "prune": PruneRecipe,
-    "project": ProjectRecipe,
-    "generate": GenerateRecipe,
-    "judge": JudgeRecipe,
-}
 # Builds that write their draft themselves.
-_RUNNERS: Mapping[type[Any], Any] = {
-    SplitRecipe: splitting.run_split,
-    ContaminationRecipe: contaminated.run_check,
-    MineRecipe: mined.run_mine,
-    PruneRecipe: pruned.run_prune,
-    ProjectRecipe: projected.run_project,
-    GenerateRecipe: generated.run_generate,
-    JudgeRecipe: judging.run_judge,
-    TextsRecipe: translated_texts_draft.run_texts,
+_RUNNERS: Mapping[str, str] = {
+    "split": "dsbuild.builders.filtering.splitting:run_split",
+    "contamination": "dsbuild.builders.filtering.contaminated:run_check",
+    "mine": "dsbuild.builders.mining.mined:run_mine",
+    "prune": "dsbuild.builders.pruning.pruned:run_prune",
+    "project": "dsbuild.builders.projection.projected:run_project",
+    "generate": "dsbuild.builders.generation.generated:run_generate",
+    "judge": "dsbuild.builders.judging.judging:run_judge",
+    "translate-texts": "dsbuild.builders.translation.translated_texts_draft:run_texts",
 }
 
 
@@ -117,39 +117,59 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
         target[last] = value
     values = apply_settings(values, settings)
     named = values.get("build", kind or "translate")
-    if named not in _KINDS:
-        raise UnknownName("kind of build", str(named), _KINDS)
+    RECIPES.target(str(named))
     if kind and named != kind:
         raise RecipeError(f"{path}: a recipe that builds with {named!r}; run it with: dsbuild run {path}")
     if named in TRANSLATIONS:
         engine = values.setdefault("engine", {})
         if isinstance(engine, dict):
             engine.setdefault("name", DEFAULT_ENGINE)
-    return validate(_KINDS[named], values, where=str(path) if path else "options", lines=lines)
+    made: Recipe = validate(RECIPES.get(named), values, where=str(path) if path else "options", lines=lines)
+    return made
 
 
 def _nodes(recipe: Recipe, store: Path) -> tuple[list[Node], Prepared | Generating | None]:
     """The graph of a recipe, and what was prepared for it where models make its texts."""
-    if isinstance(recipe, SplitRecipe):
+    if recipe.build == "split":
+        from dsbuild.builders.filtering import splitting
+
         return splitting.nodes_of(recipe, store), None
-    if isinstance(recipe, ContaminationRecipe):
+    if recipe.build == "contamination":
+        from dsbuild.builders.filtering import contaminated
+
         return contaminated.nodes_of(recipe, store), None
-    if isinstance(recipe, MineRecipe):
+    if recipe.build == "mine":
+        from dsbuild.builders.mining import mined
+
         return list(mined.prepare(recipe, store).nodes), None
-    if isinstance(recipe, PruneRecipe):
+    if recipe.build == "prune":
+        from dsbuild.builders.pruning import pruned
+
         return list(pruned.prepare(recipe, store).nodes), None
-    if isinstance(recipe, GenerateRecipe):
+    if recipe.build == "generate":
+        from dsbuild.builders.generation import generated
+
         generating = generated.prepare(recipe, store)
         return list(generating.nodes), generating
-    if isinstance(recipe, JudgeRecipe):
+    if recipe.build == "judge":
+        from dsbuild.builders.judging import judging
+
         return list(judging.prepare(recipe, store).nodes), None
-    if isinstance(recipe, ProjectRecipe):
+    if recipe.build == "project":
+        from dsbuild.builders.projection import projected
+
         return list(projected.prepare(recipe, store / "digests").nodes), None
-    if isinstance(recipe, TextsRecipe):
-        return list(prepare_texts(recipe, store / "digests").nodes), None
-    if isinstance(recipe, FilterRecipe):
-        return prepare_filter(recipe, store / "digests").nodes, None
-    prepared = prepare(recipe, store / "digests")
+    if recipe.build == "translate-texts":
+        from dsbuild.builders.translation import translated_texts
+
+        return list(translated_texts.prepare_texts(recipe, store / "digests").nodes), None
+    if recipe.build == "filter":
+        from dsbuild.builders.filtering import filtered
+
+        return filtered.prepare_filter(recipe, store / "digests").nodes, None
+    from dsbuild.builders.translation import translated
+
+    prepared = translated.prepare(recipe, store / "digests")
     return prepared.nodes, prepared
 
 
@@ -167,8 +187,11 @@ def plan_build(recipe: Recipe, store: Path) -> dict[str, Any]:
     }
     if prepared is not None:
         plan["terms"] = {name: asdict(terms) for name, terms in prepared.terms.items()}
-    if isinstance(prepared, Prepared):
-        chosen = prepared.recipe.engine
+    if recipe.build == "translate":
+        from dsbuild.builders.translation.translated import Prepared
+
+        assert isinstance(prepared, Prepared)
+        chosen = recipe.engine
         plan["advice"] = advise(chosen.name, dict(chosen.choice().options), prepared.src, prepared.recipe.langs)
     return plan
 
@@ -177,30 +200,26 @@ def run_build(
     recipe: Recipe, out: Path | None, store: Path, executor: str, workers: int | None, reporter: Reporter
 ) -> Built:
     """Run a recipe and write its draft release; a second run on the same output is refused while the first is at work."""
-    if isinstance(
-        recipe,
-        SplitRecipe
-        | ContaminationRecipe
-        | MineRecipe
-        | PruneRecipe
-        | ProjectRecipe
-        | TextsRecipe
-        | GenerateRecipe
-        | JudgeRecipe,
-    ):
-        found = _RUNNERS[type(recipe)](recipe, out, store, executor, workers, reporter)
+    if recipe.build in _RUNNERS:
+        found = load(_RUNNERS[recipe.build])(recipe, out, store, executor, workers, reporter)
         return Built(release.read_manifest(Path(found["release"])), found["notes"], found, [])
     chosen = executors.make(executor, workers)
     with held_folder(out, recipe.title()) as folder:
         kept = Store(store)
-        if isinstance(recipe, FilterRecipe):
-            filtering = prepare_filter(recipe, store / "digests")
+        if recipe.build == "filter":
+            from dsbuild.builders.filtering import filtered, filtered_draft
+
+            filtering = filtered.prepare_filter(recipe, store / "digests")
             release.check_replaceable(folder, asdict(filtering.source_facts))
             progress = run.run(filtering.nodes, kept, recipe.title(), chosen, reporter)
             manifest = filtered_draft.write_filtered(folder, filtering, progress)
             summary = filtered_draft.summary(filtering, manifest, folder)
             return Built(manifest, manifest["notes"], summary, filtered_draft.samples(folder, filtering))
-        prepared = prepare(recipe, store / "digests")
+        assert recipe.build == "translate"
+        from dsbuild.builders.translation import draft, examples, translated
+        from dsbuild.builders.translation.guard import stop_if_bad, stop_if_lost
+
+        prepared = translated.prepare(recipe, store / "digests")
         release.check_replaceable(folder, asdict(prepared.source_facts))
         stop_if_bad(prepared, kept, chosen, reporter)
         progress = run.run(prepared.nodes, kept, recipe.title(), chosen, reporter)
