@@ -36,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 COLUMNS = {
     "empty": "bool: the target has no letter or digit although the source has",
     "copy_share": "share of the source's lower-case words of three letters or more that stand in the target; null under four",
-    "wrong_script": "share of the target's letters outside its language's scripts, words of the source not counted; null without letters",
+    "wrong_script": "share of the target's letters outside its language's scripts, without names and addresses of the source; null without letters",
     "language_score": "evidence in [0, 1] for the target language against its confusables and the source's; null: abstains",
     "loop": "share of the target that repeats what stands right before it, beyond the source's own share",
     "length_z": "log length ratio in standard deviations of the pair's prior; null when the source is empty",
@@ -157,7 +157,10 @@ class BitextChecks:
         total = target.lettered()
         outside = (total - target.in_scripts(self.tgt.unicode_scripts)).astype(np.float64)
         for index in np.flatnonzero(outside).tolist():
-            known = {word.lower() for word in _RUN.findall(source.texts[index]) if not word.islower() or len(word) <= 3}
+            text = source.texts[index]
+            known = {word.lower() for word in _RUN.findall(text) if not word.islower() or len(word) <= 3}
+            if any(hint in text for hint in _URL_HINTS):
+                known.update(word.lower() for found in _URL.findall(text) for word in _RUN.findall(found))
             foreign = [word for word in _RUN.findall(target.texts[index]) if word.lower() not in known]
             letters = Letters(["".join(foreign)])
             outside[index] = letters.lettered()[0] - letters.in_scripts(self.tgt.unicode_scripts)[0]

@@ -21,7 +21,7 @@ class CheckTranslations:
     data: str = field(default_factory=checks_digest)
 
     name: ClassVar[str] = "check"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     resident: ClassVar[bool] = False
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

@@ -75,6 +75,13 @@ def test_names_numbers_and_links_may_stay() -> None:
     assert one("I met Muriel and Tom here", "我在这里见到了Muriel和Tom", tgt="zh-Hans")["wrong_script"] == 0
 
 
+def test_an_address_that_came_back_is_no_wrong_script() -> None:
+    url = "https://www.gardening-for-everyone.org/tomatoes/how-to-water"
+    assert one(f"See {url} and ask help@gardening.org.", f"देखें {url} और help@gardening.org से पूछें।")["wrong_script"] == 0
+    assert one(url, url)["wrong_script"] == 0
+    assert one(f"See {url} for more.", f"see {url} for more.")["wrong_script"] > 0.05
+
+
 def test_it_abstains() -> None:
     score = one("Go", "जाओ")
     assert score["copy_share"] is None
