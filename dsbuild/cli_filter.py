@@ -27,7 +27,7 @@ from dsbuild.cli import (
 
 _SOURCES = (
     "What to read: jsonl:FILE, tsv:FILE, parquet:DIR, or a retrieval set: beir:DIR, msmarco[:DIR], msmarco-sample, robust04:DIR, "
-    "hf:ORG/NAME, irds:ID."
+    "hf:ORG/NAME, irds:ID, release:DIR."
 )
 FilterSource = Annotated[str, typer.Option("--src", metavar="KIND:PATH", help=_SOURCES)]
 Lang = Annotated[

@@ -112,6 +112,28 @@ def test_a_release_is_filtered_by_its_table(tmp_path: Path) -> None:
     assert kept(tmp_path / "again") == kept(tmp_path / "out")
 
 
+def test_a_path_without_a_kind_is_a_file_or_the_release_of_a_retrieval_set(tmp_path: Path) -> None:
+    assert build(tmp_path, table(tmp_path).partition(":")[2])[0] == 0
+    assert kept(tmp_path / "out") == ["twin"]
+    code, _, err = cli(
+        "filter",
+        "--src",
+        "msmarco-sample",
+        "--profile",
+        "sentence",
+        "--limit",
+        40,
+        "--out",
+        tmp_path / "set",
+        "--store",
+        tmp_path / "store",
+    )
+    assert code == 0, err
+    code, _, err = build(tmp_path, str(tmp_path / "set"), "filters=[exact]", out="again")
+    assert code == 0, err
+    assert len(rows(tmp_path / "again", "en-corpus/*")) == len(rows(tmp_path / "set", "en-corpus/*"))
+
+
 def test_a_dry_run_writes_over_no_release(tmp_path: Path) -> None:
     src = table(tmp_path)
     assert build(tmp_path, src)[0] == 0

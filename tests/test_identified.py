@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,6 +39,14 @@ def test_a_file_plain_compressed_or_with_a_byte_order_mark(tmp_path: Path, end: 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO("\n".join(LINES).encode())))
     assert labels("-") == LABELS
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes("\n".join(LINES).encode()))
+    writer.start()
+    assert labels(tmp_path / "pipe") == LABELS
+    writer.join()
 
 
 def test_what_is_no_text_is_told_with_its_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dsbuild import languages, release
 from dsbuild.builders.filtering.duplicates import DUPLICATE_OPTIONS, duplicate_nodes
 from dsbuild.builders.sections import ReleaseSection, SourceSection, own_name
 from dsbuild.builders.sources.flat import FORMS, ID_COLUMNS, LANG_COLUMNS, FlatSource, FlatTable, open_flat
-from dsbuild.builders.sources.opened import IDS, is_set
+from dsbuild.builders.sources.opened import IDS, RELEASE, as_spec, is_set, name_of
 from dsbuild.builders.sources.source import Source, SourceFacts
 from dsbuild.errors import RecipeError, SourceError, UnknownName
 from dsbuild.filters import FILTERS, MENDERS, PAIRWISE, SCORERS, TABLE_FILTERS
@@ -51,6 +51,12 @@ class FilterRecipe(Section):
     release: ReleaseSection = ReleaseSection()
     groups: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
 
+    @field_validator("source")
+    @classmethod
+    def _found(cls, source: SourceSection) -> SourceSection:
+        """What was named by its path alone, a release, a BEIR folder or a file, becomes KIND:PATH."""
+        return source.model_copy(update={"src": as_spec(source.src)})
+
     @field_validator("filters", "protected", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
@@ -79,8 +85,7 @@ class FilterRecipe(Section):
         """The build's name: given, or made from the source's kind and own name and the profile."""
         if self.name:
             return self.name
-        kind, own = own_name(self.source.src)
-        return "-".join([kind, *([own] if own else []), self.profile])
+        return f"{name_of(self.source.src)}-{self.profile}"
 
 
 @dataclass(frozen=True)
@@ -136,20 +141,24 @@ def prepare_filter(recipe: FilterRecipe, digests: Path | None = None) -> Prepare
         )
     kind, _, path = recipe.source.src.partition(":")
     flat = kind in FORMS and not is_set(recipe.source)
-    _refuse_release(Path(path or kind).expanduser(), is_set(recipe.source))
+    if kind == RELEASE or (flat and kind == "parquet"):
+        _refuse_tables(Path(path).expanduser(), kind == RELEASE)
     prepared = _flat(recipe, chosen.table, groups, digests) if flat else _set(recipe, groups, digests)
     masked = any(node.name.startswith("mask.") for node in prepared.nodes)
     licensing.check(prepared.source_facts, {}, recipe.release.license, derived=masked)
     return prepared
 
 
-def _refuse_release(folder: Path, as_set: bool) -> None:
-    """A release has tables of several kinds, so one of them must be named; only a retrieval set is read as a whole."""
-    if as_set or not (folder / release.MANIFEST).is_file():
+def _refuse_tables(folder: Path, sets: bool) -> None:
+    """A release of tables of texts has one for each language, so one must be named; sets: whether one of a retrieval set is read."""
+    if not (folder / release.MANIFEST).is_file():
         return
-    tables = [name for name, about in release.read_manifest(folder)["configs"].items() if about["table"] in IDS]
-    named = f"--src parquet:{folder / sorted(tables)[0]}" if tables else "it holds no table of texts"
-    raise SourceError(f"{folder}: a release; name the table to filter: {named}")
+    configs = release.read_manifest(folder)["configs"]
+    if sets and any(about["table"] == "corpus" for about in configs.values()):
+        return
+    tables = sorted(name for name, about in configs.items() if about["table"] in IDS)
+    named = f"name the table to filter: --src parquet:{folder / tables[0]}" if tables else "it holds no table of texts"
+    raise SourceError(f"{folder}: a release; {named}")
 
 
 def _flat(recipe: FilterRecipe, table: str, groups: tuple[str, ...], digests: Path | None) -> PreparedFilter:

@@ -45,5 +45,9 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
     if path == _STANDARD_INPUT:
         yield 1, sys.stdin.buffer.read()
         return
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A pipe, such as the shell's <(...), can be read once and forwards only.
+        yield 1, path.read_bytes()
+        return
     for block in raw_blocks(path):
         yield block.first_line, block.data
