@@ -212,6 +212,22 @@ def test_twins_of_what_was_promoted_are_no_negatives(tmp_path: Path) -> None:
     assert not {(query, doc) for query, doc in taken if (query, int(doc) // 2) in articles}
 
 
+def test_near_copies_of_what_was_promoted_are_no_negatives(tmp_path: Path) -> None:
+    docs, queries, truth = made()
+    for i in range(120):
+        # The judge does not know these texts, and calls them irrelevant.
+        docs[f"near{i}"] = {"text": docs[str(i)]["text"] + " also"}
+    write(tmp_path / "set", docs, queries, truth)
+    with Judge() as server:
+        judged(tmp_path, tmp_path / "set", server, "judge.low=0.3", "judge.extra=8", negatives=8)
+    said = {(row["query_id"], row["doc_id"]): row["outcome"] for row in rows(tmp_path / "out", "judged/en-*")}
+    near = {(query, f"near{doc}") for (query, doc), outcome in said.items() if outcome == "positive"}
+    assert sum(said.get(pair) == "negative" for pair in near) > 5, "the judge would have let them pass"
+    taken = {(query, row["doc_id"]) for query, some in negatives(tmp_path / "out").items() for row in some}
+    assert taken
+    assert not taken & near
+
+
 def test_what_was_promoted_joins_every_language(tmp_path: Path) -> None:
     source = write_set(tmp_path / "source")
     assert cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv")))[0] == 0

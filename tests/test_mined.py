@@ -354,3 +354,29 @@ def test_else_each_language_mines_for_itself(translated: Path, tmp_path: Path) -
             assert not {(query, row["doc_id"]) for row in some} & judged
             assert {row["doc_id"] for row in some} <= held
     assert cli("verify", tmp_path / "out")[0] == 0
+
+
+def test_an_article_is_read_where_the_first_document_names_none(tmp_path: Path) -> None:
+    docs = {
+        "a": {"text": "mill stream valley"}, "b": {"text": "mill stream wheel", "group_id": "g"},
+        "c": {"text": "mill stream stone", "group_id": "g"}, "d": {"text": "mill stream bread", "group_id": ""},
+    }  # fmt: skip
+    write(tmp_path / "set", docs, {"q": "mill stream"}, [("q", "b", 1)])
+    found = mine(tmp_path, tmp_path / "set", "mine.hardness=none", retriever="bm25")
+    assert found["languages"]["en"]["refused"] == {"positive": 1, "sibling": 1}
+    assert {row["doc_id"] for row in negatives(tmp_path / "out")["q"]} == {"a", "d"}
+    assert {row["doc_id"]: row["group_id"] for row in rows(tmp_path / "out", "en-corpus/*")} == {
+        "a": "a", "b": "g", "c": "g", "d": "d",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["mine", "prune", "retrieval"])
+def test_a_seed_below_zero_is_told(command: str, base: Path) -> None:
+    said = {
+        "mine": ("mine", "--retriever", "bm25", "--rule", "naive", "--src", f"beir:{base / 'set'}"),
+        "prune": ("prune", "--retriever", "bm25,lsa", "--target-tau", "0.9", "--src", f"beir:{base / 'set'}"),
+        "retrieval": ("evaluate", "retrieval", f"beir:{base / 'set'}"),
+    }[command]
+    code, _, err = cli(*said, "--lang", "en", "--seed", "-5", "--store", base / "store")
+    assert code == 2
+    assert "seed: Input should be greater than or equal to 0 (got -5)" in err

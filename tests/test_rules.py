@@ -195,6 +195,10 @@ def test_a_query_is_decided_by_its_own_rows() -> None:
         ("naive", {"skip": -1}, "0 or more"),
         ("naive", {"sampling": "best"}, "Known: random, top"),
         ("simans", {"sampling": "top"}, "draws"),
+        ("marginpos", {"margin": float("nan")}, "a finite number"),
+        ("absolute", {"max_score": float("nan")}, "a finite number"),
+        ("simans", {"b": float("inf")}, "a finite number"),
+        ("calibrated", {"rank": float("nan")}, "a finite number"),
     ],
 )
 def test_options_that_cannot_be(name: str, options: dict[str, Any], said: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from dsbuild import executors, files, parquet, release, run
 from dsbuild.builders.evaluation.evaluations import beside
@@ -51,7 +52,7 @@ class EvaluateRecipe(Section):
     retriever: RetrieverSection = RetrieverSection(use="bm25,lsa", depth=100)
     langs: tuple[str, ...] = ()
     k: int = 10
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     damage: DamageSection = DamageSection()
 
 

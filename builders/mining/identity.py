@@ -56,11 +56,13 @@ class FindTwins:
 
     Copies are texts that are equal after folding; near copies have at least the wanted Jaccard index, verified exactly, with a relevant
     document; parts of an article have one group_id, or where they say none one beginning of the id up to the last `separator` (MIRACL: `#`);
-    translations have one original (`translation_of`, else the document itself). Memory: about 100 bytes a document.
+    translations have one original (`translation_of`, else the document itself). every: near copies of all documents, where a judge may still
+    call one relevant. Memory: about 100 bytes a document.
     """
 
     near: Near
     separator: str = ""
+    every: bool = False
 
     name: ClassVar[str] = "find_twins"
     version: ClassVar[int] = 1
@@ -82,7 +84,7 @@ class FindTwins:
             article = pc.if_else(pc.equal(article, own), parent, article)
         original = _in_order(rows, nodes, "translation_of", own)
         docs = pa.table([doc_ids, text, coded(article)[1], coded(original)[1]], schema=DOCS)
-        relevant = np.zeros(nodes.total, np.bool_)
+        relevant = np.full(nodes.total, self.every)
         for name in sorted(inputs):
             if name.split(".")[0] == "qrels":
                 for shard in inputs[name]:
@@ -198,15 +200,16 @@ class Identity:
         return out
 
     def twins(self, block: Candidates, query: Ints, doc_ids: pa.Array, *, siblings: bool = True) -> Mask:
-        """Whether each candidate has the text, the original or (siblings) the article of one of the documents that are named for its query.
+        """Whether each candidate has the text or nearly it, the original or (siblings) the article of one of the documents named for its query.
 
-        query: (documents) indices into the block's queries; near copies are known of judged documents alone and are not told here.
+        query: (documents) indices into the block's queries. Near copies of all documents are known where `FindTwins.every` was said.
         """
         doc, named = id_rows(block.doc_ids, self._ids)[block.docs], id_rows(doc_ids, self._ids)
         out = np.zeros(len(block), np.bool_)
         for name in ("text", "original", *(("article",) if siblings else ())):
             out |= _among(block, self._keys[name][doc], query, self._keys[name][named])
-        return out
+        text = self._keys["text"]
+        return out | _among(block, text[doc], *self._neighbours(query, text[named]))
 
     @cached_property
     def _own(self) -> tuple[pa.Array, Ints]:

@@ -78,7 +78,7 @@ class MineRecipe(Section):
     rule: RuleSection
     negatives: int = Field(default=4, ge=1)
     target_fn: float | None = Field(default=None, gt=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     mine: MineSection = MineSection()
     rerank: RerankSection | None = None
     judge: JudgeSection | None = None
@@ -215,7 +215,10 @@ def _mine(
         stage = Rerank(lang, names, recipe.rerank.depth, recipe.rerank.model_dump())
         texts = {"queries": whole(queries), "corpus": whole(corpus)}
         nodes.append(Node(f"rerank.{lang}", stage, {**scored, **texts}, fingerprint(recipe.rerank)))
-    nodes += [*twin_nodes(opened, lang, near, recipe.mine.article), own_node(opened, lang)]
+    nodes += [
+        *twin_nodes(opened, lang, near, recipe.mine.article, every=recipe.judge is not None),
+        own_node(opened, lang),
+    ]
     inputs = {}
     for name in blocks.inputs():
         part, _, retriever = name.partition(".")
@@ -262,7 +265,7 @@ def _promote(opened: Opened, lang: str, judged: str) -> Node:
     return Node(f"promote.{lang}", AddJudgements(), {**inputs, "judged": Input(f"judge.{judged}", how="all")})
 
 
-def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[Node]:
+def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "", *, every: bool = False) -> list[Node]:
     """Sign the documents of a language and number what they have in common: `twins.<lang>` with the outputs docs and near."""
     from dsbuild.builders.mining.identity import FIELDS, FindTwins
     from dsbuild.filters.link_texts import SignTexts
@@ -271,7 +274,7 @@ def twin_nodes(opened: Opened, lang: str, near: Any, article: str = "") -> list[
     twins = {"rows": whole(corpus), "keys": Input(f"sign.{lang}", "keys", "all"), "qrels": whole(qrels)}
     return [
         Node(f"sign.{lang}", SignTexts("doc_id", FIELDS, near), {"rows": Input(corpus.node, corpus.output)}),
-        Node(f"twins.{lang}", FindTwins(near, article), twins),
+        Node(f"twins.{lang}", FindTwins(near, article, every), twins),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -181,6 +182,8 @@ def check_settings(rule: Any) -> None:
             if value is None and "None" in kind:
                 continue
             raise RecipeError(f"rule.{one.name}={value!r}: a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"rule.{one.name}={value!r}: a finite number")
 
 
 def rank_in_query(query: Ints) -> Ints:

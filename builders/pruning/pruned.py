@@ -89,7 +89,7 @@ class PruneRecipe(Section):
     source: SourceSection
     retriever: PruneRetrievers
     prune: PruneSection = PruneSection()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     release: ReleaseSection = ReleaseSection()
 
     def title(self) -> str:

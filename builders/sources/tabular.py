@@ -148,8 +148,9 @@ def _json_columns(table: RetrievalTable, path: Path, columns: Mapping[str, str])
         raise SourceError(f"{path}:1: not a JSON object; each line must be one object")
     found = resolve(table, path, list(row), columns)
     if table == "corpus":
-        # A row without a title may leave the key out, the first row too.
-        found.setdefault("title", "title")
+        # A row without a title, or that is part of no article, may leave the key out, the first row too.
+        for name in ("title", "group_id"):
+            found.setdefault(name, name)
     return found
 
 
