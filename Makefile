@@ -20,8 +20,9 @@ demo: $(VENV)/core
 	$(BIN)/dsbuild translate --src msmarco-sample --langs hi,mr,ta --engine mini --out outputs/demo
 	$(BIN)/dsbuild status outputs/demo
 
+# Two processes take about half the time on two cores. The tests of a file stay together, for what they share.
 test: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/test
 	$(BIN)/ruff check .

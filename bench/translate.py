@@ -318,7 +318,7 @@ def main() -> int:
     options = parser.parse_args()
     shape = cipher.TOY if options.quick else cipher.Shape()
     if options.quick:
-        options.segments, options.transformers_segments, options.repetitions = 192, 32, 1
+        options.segments, options.transformers_segments, options.repetitions = 48, 8, 1
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as name:
         bench = Bench(Path(name), shape)
         try:
