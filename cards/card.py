@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from dsbuild.cards import licences
+from dsbuild.cards.plots import column, is_numeric
 from dsbuild.recipe import to_yaml
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _TEMPLATES = {
     "generate": "generated.md.jinja",
     "project": "projected.md.jinja",
 }  # fmt: skip
+# Formats of labelled sets whose spans are answers.
+_QUESTIONS = {"squad", "xquad"}
 _ORIGINS = {
     "machine": "machine translations",
     "human": "human translations",
@@ -78,7 +81,15 @@ def _environment() -> Any:
     )  # fmt: skip
     environment.filters["cell"] = cell
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["columns"] = _columns
     return environment
+
+
+def _columns(table: Mapping[str, Any]) -> list[tuple[str, bool, list[str]]]:
+    """The columns of a section's table: name, whether it is one of numbers, and its values as people read them."""
+    rows = [[("no", "yes")[value] if isinstance(value, bool) else value for value in row] for row in table["rows"]]
+    values = [[row[place] for row in rows] for place in range(len(table["columns"]))]
+    return [(name, is_numeric(one), column(one)) for name, one in zip(table["columns"], values, strict=True)]
 
 
 def cell(value: object) -> str:
@@ -122,7 +133,7 @@ def _sizes(written: Sequence[Written]) -> list[dict[str, Any]]:
 
 
 def _task_categories(manifest: Mapping[str, Any], written: Sequence[Written]) -> list[str] | None:
-    """What the Hub lists it under: of generated sets by their task, of others by their tables."""
+    """What the Hub lists it under: of generated sets by their task, of others by their tables, of labelled ones by their format."""
     known = {
         "qa": ["question-answering", "text-retrieval"],
         "sts": ["sentence-similarity"],
@@ -131,7 +142,21 @@ def _task_categories(manifest: Mapping[str, Any], written: Sequence[Written]) ->
     task = manifest["findings"]["task"] if manifest["recipe"]["build"] == "generate" else ""
     if task in known:
         return known[task]
-    return ["text-retrieval"] if {one.part.table for one in written} & {"corpus", "qrels"} else None
+    tables = {one.part.table for one in written}
+    if "labelled" in tables:
+        kind = str(manifest["recipe"].get("source", {}).get("src", "")).partition(":")[0]
+        return ["question-answering" if kind in _QUESTIONS else "token-classification"]
+    return ["text-retrieval"] if tables & {"corpus", "qrels"} else None
+
+
+def _annotations(manifest: Mapping[str, Any]) -> list[str]:
+    """Who made labels and judgements, as the Hub names it."""
+    build, findings = manifest["recipe"]["build"], manifest.get("findings", {})
+    if build == "generate":
+        return ["machine-generated"]
+    judged = any(one.get("added") for one in findings.get("judging", {}).values())
+    joined = any(one["joined"] for one in findings.get("judge_band", {}).get("languages", {}).values())
+    return ["machine-generated", "found"] if build == "project" or judged or joined else ["found"]
 
 
 def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
@@ -160,7 +185,7 @@ def _metadata(manifest: Mapping[str, Any], written: Sequence[Written]) -> Any:
             ),
             "found",
         ],
-        annotations_creators=["machine-generated"] if generated else ["found"],
+        annotations_creators=_annotations(manifest),
         source_datasets=["extended"],
         tags=["dsbuild", "text"],
     )

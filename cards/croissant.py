@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsbuild.cards.answers import Answers
+from dsbuild.cards.column_types import ColumnType, parse
 from dsbuild.errors import ReleaseError
 
 CROISSANT = "croissant.json"
@@ -94,6 +95,10 @@ def _description(facts: Mapping[str, Any]) -> str:
         "split": "split",
         "contamination": "checked for overlap",
         "generate": "asked about",
+        "mine": "searched for hard negatives",
+        "prune": "pruned of easy negatives",
+        "judge": "judged by a language model",
+        "project": "with its labels carried over",
     }
     return f"{facts['source']['name']}, {done.get(facts['build'], 'worked on')} with dsbuild {facts['dsbuild']}: {facts['rows']} rows in {langs}."
 
@@ -248,13 +253,23 @@ def _records(one: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, A
     return {
         "@type": "cr:RecordSet", "@id": config, "name": config, "description": f"{one['table']} in {one['lang']}; splits: {said}.",
         "field": [
-            {
-                "@type": "cr:Field", "@id": f"{config}/{name}", "name": name, "dataType": _data_type(kind),
-                "source": {**source, "extract": {"column": name}},
-            }
-            for name, kind in one["columns"]
+            _field(f"{config}/{name}", name, parse(kind), {**source, "extract": {"column": name}}) for name, kind in one["columns"]
         ],
     }  # fmt: skip
+
+
+def _field(at: str, name: str, kind: ColumnType, source: Mapping[str, Any]) -> dict[str, Any]:
+    """A column: of a list an array without a bound, of structs a field of fields, each by its path in the column's values."""
+    held = kind.items or kind
+    field: dict[str, Any] = {"@type": "cr:Field", "@id": at, "name": name}
+    if kind.items is not None:
+        field |= {"isArray": True, "arrayShape": "-1"}
+    if not held.parts:
+        return {**field, "dataType": _data_type(held.plain), "source": source}
+    parts = [
+        _field(f"{at}/{part}", part, inner, {**source, "transform": {"jsonPath": part}}) for part, inner in held.parts
+    ]
+    return {**field, "subField": parts}
 
 
 def _data_type(kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dsbuild.cards.answers import NOT_ANSWERED, Answers, sections
 from dsbuild.cards.card import _environment, cell
+from dsbuild.cards.column_types import parse
 
 DATASHEET = "DATASHEET.md"
 
@@ -17,6 +18,9 @@ _KINDS = {
     "qrels": "a judgement of a passage for a query; only what was judged, a 0 among it",
     "documents": "a text",
     "pairs": "two texts with a label or a score",
+    "labelled": "a text with the spans that are marked in it and the relations between them",
+    "candidates": "a document that a first stage found for a query, with its rank and score; it is no judgement",
+    "negatives": "a document that a rule chose as a hard negative of a query; it is no judgement",
 }
 _TRANSLATED = "translated"
 
@@ -24,10 +28,17 @@ _TRANSLATED = "translated"
 def datasheet(facts: Mapping[str, Any], answers: Answers) -> str:
     """DATASHEET.md from `facts.json` and the answers; what only a person can answer and nobody did is "Not answered"."""
     made = _environment()
-    made.filters |= {"quoted": quoted, "short": _short, "percent": _percent, "hundredth": _hundredth}
+    made.filters |= {
+        "kind": lambda said: parse(said).told(),
+        "quoted": quoted,
+        "short": _short,
+        "percent": _percent,
+        "hundredth": _hundredth,
+    }
     splits = [{**one, "lacks": sorted({*one["nulls"], *one["empty"]})} for one in facts["splits"]]
     text: str = made.get_template("datasheet.md.jinja").render(
         f={**facts, "splits": splits}, answers=answers, sections=sections(), not_answered=NOT_ANSWERED,
+        lost=[(lang, table, rows) for lang, tables in facts["lost"].items() for table, rows in tables.items() if rows],
         kinds={one["table"]: _KINDS.get(one["table"], "a row") for one in splits}, lost_reasons=_reasons(facts),
         translated=[lang for lang, counts in facts["origins"].items() if any(_TRANSLATED in origin for origin in counts)],
         generated=[lang for lang, counts in facts["origins"].items() if "generated" in counts],

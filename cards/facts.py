@@ -49,7 +49,7 @@ class SplitFacts:
     columns: name and type of each; nulls, empty: rows without a value, rows with an empty text, by column; langs: rows by the language
     that they say; labels: rows by the language that was identified (where a filter did); origins: texts by who wrote them; texts: by
     language and column; repeated: rows all of whose texts stand in another row before; grades: judgements by grade; judged: judgements
-    by query; scores: score columns; flags: rows by flag.
+    by query; targets: what a row is labelled with, by kind (spans, relations, label) and label; scores: score columns; flags: rows by flag.
     """
 
     config: str
@@ -68,6 +68,7 @@ class SplitFacts:
     repeated: int | None = None
     grades: Mapping[str, int] = field(default_factory=dict)
     judged: Spread | None = None
+    targets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scores: Mapping[str, Spread] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ _TALL = _BASE - 20
 _GAP = 0.6
 _AXIS = f'<line class="axis" x1="{_LEFT}" y1="{_BASE}" x2="{_WIDTH - _RIGHT}" y2="{_BASE}"/>'
 _NEARLY_ALL = 0.995
+# A number that stands in words already: 0.313, 95.6%.
+_SAID_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?( ?%)?")
 # Between the middles of two labels of an axis.
 _APART = 44
 
@@ -97,6 +100,22 @@ def column(values: Sequence[Any]) -> list[str]:
         return [number(value) for value in values]
     digits = max(len(one.partition(".")[2]) for one in said)
     return [number(value) if value is None else f"{value:,.{digits}f}" for value in values]
+
+
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Whether a table's column holds numbers, as such or as fractions and shares in words, and so is read from the right.
+
+    Ids that look like whole numbers are texts.
+
+    >>> is_numeric([3, None]), is_numeric(["0.313", "-"]), is_numeric(["95.6%", None]), is_numeric(["265", "58"]), is_numeric([True])
+    (True, True, True, False, False)
+    """
+    texts = [value for value in values if isinstance(value, str) and value not in ("", "-")]
+    if texts and not any("." in text or "%" in text for text in texts):
+        return False
+    return all(_SAID_NUMBER.fullmatch(text) for text in texts) and all(
+        value is None or (isinstance(value, int | float | str) and not isinstance(value, bool)) for value in values
+    )
 
 
 def histogram(rule: Mapping[str, Any], unit: str = "") -> str:

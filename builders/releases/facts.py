@@ -104,13 +104,26 @@ def _licences(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The licence of each source, the terms of each model and the licence of rows, with what each asks."""
     stated = manifest["recipe"].get("release", {}).get("license")
     texts = licences.of_texts(manifest["source"], manifest["engines"])
-    models = {name: engine["license"] for name, engine in manifest["engines"].items() if name not in texts}
+    models = {name: engine for name, engine in manifest["engines"].items() if name not in texts}
     rows = licences.of_rows(texts, stated)
     return {
         "sources": {name: _asks(said) for name, said in texts.items()},
-        "models": {name: {**_asks(said), "note": manifest["engines"][name]["note"]} for name, said in models.items()},
+        "models": {
+            name: {**_asks(one["license"]), "note": one["note"]} for name, one in {**models, **judges(manifest)}.items()
+        },
         "rows": {**_asks(rows), "stated": bool(stated)},
     }
+
+
+def judges(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The language models that judged rows, with their terms: license (None where nobody stated one) and note."""
+    findings = manifest.get("findings", {})
+    found = {}
+    if "judging" in findings:
+        found[str(findings["judge"])] = {key: findings["model"][key] for key in ("license", "note")}
+    if "judge_band" in findings:
+        found[str(findings["judge_band"]["model"])] = {"license": None, "note": ""}
+    return found
 
 
 def _asks(said: str | None) -> dict[str, Any]:

@@ -105,6 +105,8 @@ def measure_split(
     schema = pq.read_schema(paths[0])
     fields = [(text, lang) for text, lang in TEXTS.get(table, ()) if text in schema.names]
     known = {column.name for column in SCHEMAS.get(table, pa.schema([]))} | {"duplicate_of", "component", "flag"}
+    if table == "pairs":
+        known.discard("score")  # what the pair is graded with, not what names it
     scores = {column.name: Tally() for column in schema if column.name not in known and _is_number(column.type)}
     nulls, empty = Counter[str](), Counter[str]()
     langs, labels, origins, flags, grades = (
@@ -145,7 +147,7 @@ def measure_split(
         config, table, about["lang"], split, rows, sum(path.stat().st_size for path in paths),
         tuple((column.name, str(column.type)) for column in schema), _some(nulls), _some(empty), _some(langs), _some(labels), _some(origins),
         _by_lang(texts), repeated(paths, [text for text, _ in fields]) if fields else None, _some(grades),
-        per_query(paths) if table == "qrels" else None, {name: tally.spread() for name, tally in scores.items()}, _some(flags),
+        per_query(paths) if table == "qrels" else None, targets(table, paths), {name: tally.spread() for name, tally in scores.items()}, _some(flags),
     )  # fmt: skip
 
 
@@ -215,6 +217,23 @@ def per_query(paths: Sequence[Path]) -> Spread:
     for n, queries in ask(query, [[str(path) for path in paths]]):
         tally.counts[n] += queries
     return tally.spread()
+
+
+# What each table's rows are labelled with: a span in several pieces is one span.
+_TARGETS = {
+    "labelled": {
+        "spans": "SELECT label, count(*) FROM (SELECT DISTINCT id, s.span_id, s.label AS label FROM (SELECT id, unnest(spans) AS s FROM "
+        "read_parquet($1))) GROUP BY label ORDER BY label",
+        "relations": "SELECT r.label, count(*) FROM (SELECT unnest(relations) AS r FROM read_parquet($1)) GROUP BY ALL ORDER BY ALL",
+    },
+    "pairs": {"label": "SELECT label, count(*) FROM read_parquet($1) WHERE label IS NOT NULL GROUP BY label ORDER BY label"},
+}  # fmt: skip
+
+
+def targets(table: str, paths: Sequence[Path]) -> dict[str, dict[str, int]]:
+    """How often each label occurs, by kind; a kind without any is left out."""
+    found = {kind: dict(ask(query, [[str(path) for path in paths]])) for kind, query in _TARGETS.get(table, {}).items()}
+    return {kind: counts for kind, counts in found.items() if counts}
 
 
 def ask(query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

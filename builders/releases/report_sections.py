@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from dsbuild import languages
 from dsbuild.builders.evaluation import evaluations
 from dsbuild.builders.projection import projection_scores
 from dsbuild.builders.releases import reviewed
-from dsbuild.cards.plots import number
+from dsbuild.cards.plots import is_numeric, number
 from dsbuild.cards.report_words import finding, title
 from dsbuild.errors import ReleaseError
 
@@ -20,8 +19,6 @@ _MEASURED = ("certificates", "certificate", "false_negatives", "review")
 _KINDS = ("bars", "histogram", "curve")
 # Findings of one language after another, which builds show by sections of their own.
 _SHOWN = frozenset({"certificate", "generation", "mining", "false_negatives", "judge_band", "judging", "languages"})
-# A number that a build has put into words already: 0.313, 95.6%.
-_SAID_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?( ?%)?")
 
 
 def sections(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -66,8 +63,7 @@ def _table(raw: Any, where: str) -> dict[str, Any]:
         raise ReleaseError(f"report, {where}: a table has columns and rows ({error})") from error
     if not columns or any(len(row) != len(columns) for row in rows):
         raise ReleaseError(f"report, {where}: every row of a table has a value for each of its {len(columns)} columns")
-    # A column of numbers is read from the right; ids that look like whole numbers are texts.
-    numeric = [_is_numeric([row[at] for row in rows]) for at in range(len(columns))]
+    numeric = [is_numeric([row[at] for row in rows]) for at in range(len(columns))]
     return {"columns": columns, "rows": rows, "numeric": numeric}
 
 
@@ -113,16 +109,6 @@ def _finite(value: Any) -> float | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_numeric(values: Sequence[Any]) -> bool:
-    """Whether a column holds numbers alone, as such or as fractions and shares in words."""
-    texts = [value for value in values if isinstance(value, str) and value not in ("", "-")]
-    if not all(_SAID_NUMBER.fullmatch(text) for text in texts) or (
-        texts and not any("." in text or "%" in text for text in texts)
-    ):
-        return False
-    return all(_is_number(value) or value is None or isinstance(value, str) for value in values)
 
 
 def _cell(value: Any) -> Any:
