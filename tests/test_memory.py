@@ -59,6 +59,26 @@ def test_every_format_says_the_same(tmp_path: Path, kind: str) -> None:
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "code"), [("EN", "en"), ("EN-US", "en"), ("zh-CN", "zh-Hans"), ("zh-tw", "zh-Hant"), ("no", "nb"), ("es-419", "es")]
+)  # fmt: skip
+def test_codes_of_a_tmx_are_read_as_dsbuild_spells_them(tmp_path: Path, said: str, code: str) -> None:
+    path = tmp_path / "m.tmx"
+    path.write_text(
+        f'<tmx><body><tu><tuv xml:lang="MR"><seg>a</seg></tuv><tuv xml:lang="{said}"><seg>b</seg></tuv></tu></body></tmx>'
+    )
+    assert next(read_pairs(path)) == ("mr", code, "a", "b")
+
+
+def test_old_codes_of_a_table_are_read_as_dsbuild_spells_them(tmp_path: Path) -> None:
+    path = tmp_path / "m.tsv"
+    path.write_text("EN\tno\tnote\nRain.\tRegn.\tx\n", "utf-8")
+    engine = MemoryEngine(path)
+    engine.check("en", ["nb"])
+    assert ask(engine, "Rain.", tgt="nb")[0].text == "Regn."
+    engine.close()
+
+
 def test_a_table_of_pairs_is_read_in_both_directions(tmp_path: Path) -> None:
     rows = [
         {"pair_id": str(n), "text_a": en, "text_b": mr, "lang_a": "en", "lang_b": "mr", "score": 1.0}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import sqlite3
 import tempfile
 import unicodedata
@@ -15,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import xxhash
 
+from dsbuild import languages
 from dsbuild.engine import Capabilities, Output, Request, Terms
 from dsbuild.errors import EngineError, StoreError, UnknownName
 
@@ -174,21 +177,30 @@ def _directed(file: Path, number: int, row: dict[str, Any]) -> Iterator[Pair]:
         langs = row.get("src_lang"), row.get("tgt_lang")
         if not all(isinstance(lang, str) and lang for lang in langs):
             raise EngineError(f"{file}:{number}: columns src and tgt need src_lang and tgt_lang beside them")
-        yield str(langs[0]), str(langs[1]), str(row["src"]), str(row["tgt"])
+        yield _code(str(langs[0])), _code(str(langs[1])), str(row["src"]), str(row["tgt"])
         return
     if set(_PAIR) <= set(row):
         text_a, text_b, lang_a, lang_b = (row[name] for name in _PAIR)
         if not all(isinstance(one, str) and one for one in (lang_a, lang_b)):
             raise EngineError(f"{file}:{number}: a pair without its languages; fill lang_a and lang_b")
         if isinstance(text_a, str) and isinstance(text_b, str):
-            yield lang_a, lang_b, text_a, text_b
-            yield lang_b, lang_a, text_b, text_a
+            yield _code(lang_a), _code(lang_b), text_a, text_b
+            yield _code(lang_b), _code(lang_a), text_b, text_a
         return
-    texts = {lang: text for lang, text in row.items() if isinstance(text, str) and text}
+    texts = {_code(lang): text for lang, text in row.items() if isinstance(text, str) and text}
     for src, source in texts.items():
         for tgt, target in texts.items():
             if src != tgt:
                 yield src, tgt, source, target
+
+
+@functools.lru_cache(maxsize=1024)
+def _code(said: str) -> str:
+    """A code of a file as dsbuild spells it (`EN`, `no`, `zh-CN`); what is no code, such as the name of another column, as it is."""
+    try:
+        return languages.get(said).code
+    except UnknownName:
+        return said
 
 
 def _tsv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -233,16 +245,24 @@ def _parquet_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _tmx(file: Path) -> Iterator[Pair]:
     try:
-        for _, element in ET.iterparse(file):
-            if element.tag == "tu":
+        body = None
+        for event, element in ET.iterparse(file, ("start", "end")):
+            if event == "start":
+                body = element if element.tag == "body" else body
+            elif element.tag == "tu":
                 texts: dict[str, Any] = {}
                 for variant in element.iter("tuv"):
                     lang = variant.get(_XML_LANG) or variant.get("lang") or ""
                     segment = variant.find("seg")
-                    texts[
-                        lang.split("-")[0].lower() if lang.count("-") == 1 and len(lang.split("-")[1]) == 2 else lang
-                    ] = "".join(segment.itertext()) if segment is not None else ""
+                    texts[_regionless(lang)] = "".join(segment.itertext()) if segment is not None else ""
                 yield from _directed(file, 0, texts)
-                element.clear()
+                # Without this the body would hold all units, empty as they are.
+                (element if body is None else body).clear()
     except ET.ParseError as error:
         raise EngineError(f"{file}: not TMX ({error})") from error
+
+
+def _regionless(lang: str) -> str:
+    """A code of a TMX file without its region, which tools write as a rule (`en-US`); where the region says the script, it stays (`zh-TW`)."""
+    code = _code(lang)
+    return code if code != lang else re.sub(r"-([A-Za-z]{2}|\d{3})$", "", lang)
