@@ -107,6 +107,10 @@ def compose(path: Path | None, options: Mapping[str, Any], settings: Sequence[st
     path = find(path) if path else None
     values, lines = read_yaml(path) if path else ({}, {})
     given = {key: value for key, value in options.items() if value is not None}
+    written, wanted = values.get("engine"), given.get("engine.name")
+    if isinstance(written, Mapping) and wanted and written.get("name") != wanted:
+        # What the recipe says of another engine (its model) means nothing to this one.
+        values = {**values, "engine": {}}
     for key, value in given.items():
         *sections, last = key.split(".")
         target = values

@@ -31,16 +31,17 @@ def print_projected(found: Mapping[str, Any]) -> None:
     for path, rows in found.get("written", {}).items():
         console.print(Text(f"written: {path} ({rows:,} rows)"), highlight=False)
     for path, rows in found.get("sheets", {}).items():
-        console.print(Text(f"sheet: {path} ({rows:,} rows to judge)"), highlight=False)
+        said = f"sheet: {path} ({rows:,} rows to judge)" if rows else f"no sheet {path}: no row was kept"
+        console.print(Text(said), highlight=False)
     console.print(Text(f"release: {found['release']}"), highlight=False)
 
 
 def print_calibrated(found: Mapping[str, Any]) -> None:
     """What held-out texts show: for each precision from which confidence on it holds, and for how many spans."""
     console = new_console()
-    table = new_table(
-        "#asked", "#from", "#coverage", "#held out", "#at least", title=f"{found['setup']}: {found['gold']}"
-    )
+    # Not the table's title, which is broken at its width.
+    console.print(Text(f"{found['setup']}: {found['gold']}"), highlight=False)
+    table = new_table("#asked", "#from", "#coverage", "#held out", "#at least")
     for one in found["promises"]:
         shown = (one[name] for name in ("least", "coverage", "held_out", "low"))
         table.add_row(f"{one['precision']:.2f}", *("–" if value is None else f"{value:.4f}" for value in shown))

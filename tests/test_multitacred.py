@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dsbuild.builders.labelled.multitacred import Multitacred
+from dsbuild.builders.projection import relation_files
 from dsbuild.builders.releases.verification import verify
 from dsbuild.registry import Registry
 from dsbuild.release import read_manifest
@@ -303,3 +305,12 @@ def test_a_source_that_is_explained_shows_no_spans_of_what_was_translated_back(t
     assert story["spans"] == []
     story = json.loads(cli("explain", out, "--id", "test0", "--lang", "en-t-de", "--format", "json")[1])["rows"][0]
     assert [one["src_text"] for one in story["spans"]] == [turned("Anna"), turned("Ravel")]
+
+
+def test_files_of_a_language_that_kept_no_row_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relation_files.release, "read_manifest", lambda folder: {"source": {"lang": "en"}})
+    monkeypatch.setattr(relation_files, "check_source", lambda folder, manifest: None)
+    monkeypatch.setattr(relation_files, "splits_of", lambda manifest, code: [])
+    out = tmp_path / "files"
+    assert relation_files.write_set(tmp_path, ["de"], out, Multitacred(out)) == {str(out): 0}
+    assert not out.exists()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dsbuild import project_console
+from dsbuild.builders import build
 from tests.small_set import cli
 
 EN = {"id": "a", "text": "Ada Bell met Bo Finch.", "lang": "en", "spans": [{"start": 0, "end": 8, "label": "PER"}]}
@@ -113,3 +115,26 @@ def test_what_is_missing_is_said_in_words_of_the_command(folder: Path) -> None:
         code, _, err = cli(*said, *store)
         assert code == 2, err
         assert wanted in err
+
+
+def test_another_engine_than_the_recipes_leaves_its_model_behind() -> None:
+    given = {"source.src": "tacred:DIR", "engine.name": "mini"}
+    made = build.compose(Path("multitacred"), given, [], "project").model_dump(mode="json", exclude_none=True)
+    assert made["engine"] == {"name": "mini"}
+    same = build.compose(Path("multitacred"), given | {"engine.name": "ctranslate2"}, [], "project").model_dump(
+        mode="json"
+    )
+    assert same["engine"]["model"] == "facebook/nllb-200-distilled-600M"
+
+
+def test_a_console_says_where_no_row_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    spans = {"in": 2, "kept": 0, "null": 0, "low_confidence": 0, "rejected": 2}
+    rows = {"in": 1, "kept": 0, "reasons": {"no_translation": 1}}
+    found = {
+        "languages": {"de": {"spans": spans, "labels": {}, "reasons": {"no_translation": 2}}}, "accounting": {"de": {"labelled": rows}},
+        "sheets": {"sheet-de.tsv": 0}, "release": "out",
+    }  # fmt: skip
+    project_console.print_projected(found)
+    out = capsys.readouterr().out
+    assert "de: 0 of 1 rows are kept; not kept: no_translation 1" in out
+    assert "no sheet sheet-de.tsv: no row was kept" in out

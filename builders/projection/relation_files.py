@@ -34,7 +34,8 @@ def write_set(folder: Path, langs: Sequence[str], out: Path, writer: Multitacred
         for split in splits_of(manifest, code_of(src, lang)):
             path = out / lang / f"{split}_{src}_{lang}_bt.{ending}"
             found[str(path)] = back.write(translated_back(folder, src, lang, split), path)
-    return found
+    # Nothing was kept, so there is no file; who asked for files is told that none is there.
+    return found or {str(out): 0}
 
 
 def translated(folder: Path, src: str, lang: str, split: str) -> Iterator[Labelled]:
