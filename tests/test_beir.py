@@ -160,3 +160,10 @@ def test_real_slice_whose_qrels_have_no_header():
     lines = gzip.decompress((SHARED / "msmarco/qrels/test.tsv.gz").read_bytes()).decode().splitlines()
     assert qrels.num_rows == len(lines)
     assert len(set(qrels["query_id"].to_pylist())) == 43
+
+
+def test_a_file_without_rows_is_said_to_have_none(folder: Path) -> None:
+    path = folder / "queries.jsonl"
+    path.write_text("\n", "utf-8")
+    with pytest.raises(SourceError, match=r"queries\.jsonl: no rows; one JSON object a line"):
+        open_source(f"beir:{folder}", lang="en")

@@ -231,3 +231,13 @@ def test_a_certificate_is_computed_without_the_query_itself(tmp_path: Path) -> N
         total += gain / sum(grade / np.log2(place + 2) for place, grade in enumerate(best))
     stated = json.loads(said)["certificate"]["en"]["retrievers"]["bm25"]["whole"]
     assert stated == pytest.approx(total / len(queries), abs=1e-5)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_exported_task_of_mteb_leaves_them_out_too(own: bool, tmp_path: Path) -> None:
+    docs, queries, judged = made()
+    docs |= {query: {"text": text if own else docs["1"]["text"]} for query, text in queries.items()}
+    write(tmp_path / "set", docs, queries, judged)
+    mine(tmp_path, tmp_path / "set", "mine.hardness=none", "mine.draws=0", retriever="bm25")
+    assert cli("export", tmp_path / "out", "--to", "mteb", "--out", tmp_path / "task")[0] == 0
+    assert f"    ignore_identical_ids = {own}\n" in (tmp_path / "task" / "mteb_task.py").read_text("utf-8")

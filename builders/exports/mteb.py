@@ -13,7 +13,9 @@ import pyarrow as pa
 from dsbuild import languages
 from dsbuild.builders.exports.exported import Task
 from dsbuild.builders.exports.scope import Scope
+from dsbuild.builders.retrieval.own_documents import by_id
 from dsbuild.errors import ReleaseError
+from dsbuild.stage import Shards
 
 _STRING = pa.string()
 _CORPUS = pa.schema([("id", _STRING), ("title", _STRING), ("text", _STRING)])
@@ -54,6 +56,8 @@ class {name}(AbsTaskRetrieval):
         sample_creation={creation!r},
         bibtex_citation={citation!r},
     )
+    # Whether a document with the id of a query is that query, and no hit.
+    ignore_identical_ids = {identical!r}
 '''
 
 
@@ -120,8 +124,17 @@ def _source(task: Task, splits: Sequence[str]) -> str:
         name=class_name(release.name), description=f"{release.name} {release.version}, a retrieval set made by dsbuild.", reference=url,
         revision=str(manifest.get("content", {}).get("digest") or manifest.get("build_key") or release.version), splits=list(splits),
         langs=next(iter(langs.values())) if len(langs) == 1 else langs, license=license_name if license_name in _LICENSES else None,
-        creation="machine-translated" if translated else None, citation=source["citation"] or "",
+        creation="machine-translated" if translated else None, citation=source["citation"] or "", identical=_identical(task),
     )  # fmt: skip
+
+
+def _identical(task: Task) -> bool:
+    """Whether queries of some language are documents of the same id."""
+    release = task.views.release
+    return any(
+        by_id(*(Shards(release.table(lang, table).files) for table in ("queries", "corpus")))
+        for lang in sorted({lang for scope in task.scopes for lang in set(scope.queries) & set(scope.passages)})
+    )
 
 
 def class_name(release: str) -> str:

@@ -57,8 +57,8 @@ class FindOwn:
         The facts: pairs, how many documents have the id of a query, and whether equal ids count.
         """
         del work
-        by_id = any(
-            _by_id(inputs[f"{side}queries"], inputs[f"{side}corpus"])
+        ids_count = any(
+            by_id(inputs[f"{side}queries"], inputs[f"{side}corpus"])
             for side in ("", "src_")
             if f"{side}queries" in inputs
         )
@@ -80,7 +80,7 @@ class FindOwn:
             documents += len(doc_ids)
             found = doc_ids.filter(pc.is_in(doc_ids, query_ids))
             same_id += len(found)
-            if by_id:
+            if ids_count:
                 parts.append(pa.table([found, found], schema=OWN))
             for fields in _SIDES:
                 hits = pc.index_in(_digests(table, fields), known) if set(fields) <= set(table.column_names) else None
@@ -94,7 +94,7 @@ class FindOwn:
                 parts.append(pa.table(pairs, schema=OWN))
         out = pa.concat_tables([OWN.empty_table(), *parts]).group_by(OWN.names).aggregate([])
         out = out.sort_by([(name, "ascending") for name in OWN.names]).cast(OWN)
-        facts = {"pairs": out.num_rows, "same_id": same_id, "by_id": by_id}
+        facts = {"pairs": out.num_rows, "same_id": same_id, "by_id": ids_count}
         return Result({"out": [Shard(out)]}, counts=Counts(documents, documents), facts=facts)
 
 
@@ -104,7 +104,7 @@ def own_ids(shards: Shards) -> pa.Array:
     return one(table.filter(pc.equal(table["query_id"], table["doc_id"]))["query_id"])
 
 
-def _by_id(queries: Shards, corpus: Shards) -> bool:
+def by_id(queries: Shards, corpus: Shards) -> bool:
     """Whether ids of queries and documents name the same things: whether texts of one id are alike in at least half of the cases."""
     asked = pa.concat_tables([parquet.read(path, ["query_id", "text"]) for path in queries.paths])
     ids, texts = one(asked["query_id"]), one(asked["text"])

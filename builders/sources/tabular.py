@@ -140,8 +140,10 @@ def table_file(
 
 def _json_columns(table: RetrievalTable, path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     line = first_line(path)
+    if not line:
+        raise SourceError(f"{path}: no rows; one JSON object a line is wanted")
     try:
-        row = json.loads(line or "{}")
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}:1: not JSON ({error}); each line must be one object") from None
     if not isinstance(row, dict):
