@@ -230,6 +230,6 @@ def run_build(
         stop_if_lost(recipe.max_drop, draft.accounting(prepared, progress))
         manifest = draft.write_draft(folder, prepared, progress)
         summary = draft.summary(recipe.langs, recipe.tables(), progress, manifest, folder)
-        terms = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
+        terms = [one.line(name) for name, one in prepared.terms.items()]
     notes = [*manifest["notes"], *terms]
     return Built(manifest, notes, summary, examples.pick(folder, prepared))

@@ -83,6 +83,14 @@ class Terms:
     note: str = ""
     origin: str = "machine"
 
+    def line(self, name: str) -> str:
+        """The terms in a line, of an engine of this name.
+
+        >>> Terms("CC-BY-4.0", note="of the weights").line("memory"), Terms("").line("ctranslate2")
+        ('memory: CC-BY-4.0 (of the weights)', 'ctranslate2: nobody said under which licence its model stands')
+        """
+        return f"{name}: {self.license or 'nobody said under which licence its model stands'}{f' ({self.note})' if self.note else ''}"
+
 
 @runtime_checkable
 class TranslationEngine(Protocol):

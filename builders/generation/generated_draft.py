@@ -199,7 +199,7 @@ def _notes(
             for step in told["steps"]
             if not step["ran"] and step["why"]
         ]
-    found += [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in generating.terms.items()]
+    found += [one.line(name) for name, one in generating.terms.items()]
     return found
 
 

@@ -158,7 +158,7 @@ def _outcomes(counts: Mapping[str, int]) -> dict[str, int]:
 def _notes(projecting: Projecting, progress: Progress, languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What a user should know of the set and of the projection."""
     found = [*projecting.notes, *progress.done["read"][0].facts["notes"]]
-    found += [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in projecting.terms.items()]
+    found += [one.line(name) for name, one in projecting.terms.items()]
     limit = projecting.recipe.source.limit
     if limit and progress.done["read"][0].facts["left_out"]:
         each = " of each split" if isinstance(projecting.source, SplitSet) else ""

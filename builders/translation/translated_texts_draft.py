@@ -51,7 +51,7 @@ def run_texts(
             return {**render_card(manifest, written), **_ifeval_files(prepared, progress)}
 
         manifest = release.write(folder, parts, _facts(prepared, progress, counted), render)
-    notes = [f"{name}: {one.license}{f' ({one.note})' if one.note else ''}" for name, one in prepared.terms.items()]
+    notes = [one.line(name) for name, one in prepared.terms.items()]
     return {**summary(recipe.langs, (TABLE,), progress, manifest, folder), "notes": [*manifest["notes"], *notes]}
 
 
