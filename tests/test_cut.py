@@ -237,6 +237,13 @@ def test_answers_that_are_none_are_told_before_work_starts(tmp_path: Path, monke
         make(draft, "1.0.0", tmp_path / "set")
 
 
+@pytest.mark.parametrize("said", ["2026-02-31", "20260228", "2026-W09-6", "2026-2-3", "٢٠٢٦-01-01"])
+def test_a_date_is_a_day_of_the_calendar(said: str) -> None:
+    with pytest.raises(ReleaseError, match="^--date .*YYYY-MM-DD$"):
+        cut.wanted("made", "1.0.0", date=said)
+    assert cut.wanted("made", "1.0.0", date="2028-02-29").date == "2028-02-29"
+
+
 @pytest.mark.parametrize("said", ["", " ", "mit\nname: x", "mit\u2028"])
 def test_a_licence_is_one_line(said: str) -> None:
     with pytest.raises(ReleaseError, match="one line that names the licence"):

@@ -279,3 +279,10 @@ def test_damaged_folders_are_one_line(tmp_path: Path) -> None:
 
 def test_no_configurations_is_a_patch() -> None:
     assert propose([]) == ("patch", ["every row is the same"])
+
+
+@pytest.mark.parametrize("said", ["lots", "0", ""])
+def test_a_memory_that_is_none_names_its_option(tmp_path: Path, said: str) -> None:
+    one = opened(write_docs(tmp_path / "one", DOCS))
+    with pytest.raises(ReleaseError, match="^--memory .*such as 1GB"):
+        difference(one, one, memory=said)

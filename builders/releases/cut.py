@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,6 @@ REQUIRED = "dsbuild.builders.releases.facts:missing_answers"
 
 ANSWERS = "answers.yaml"
 _RENDERED = frozenset({"README.md", "recipe.yaml", CHANGELOG, "facts.json", "DATASHEET.md", "croissant.json"})
-_DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,8 @@ def wanted(
     answers: Path | None = None, strict: bool = False, accept_leakage: str | None = None,
 ) -> Wanted:  # fmt: skip
     """Options as they were given, checked."""
-    if date is not None and not _DATE.fullmatch(date):
-        raise ReleaseError(f"--date {date!r}: write it as YYYY-MM-DD")
+    if date is not None and not _is_day(date):
+        raise ReleaseError(f"--date {date!r}: write a day of the calendar as YYYY-MM-DD")
     if reason is not None and not reason.strip():
         raise ReleaseError("--reason: say why the version is smaller than the change")
     if answers is not None and not answers.is_file():
@@ -81,6 +80,14 @@ def wanted(
         raise ReleaseError("--accept-leakage: say why texts may stand in more than one split")
     said, why = (" ".join(text.split()) if text is not None else None for text in (reason, accept_leakage))
     return Wanted(check_name(name), parse(version), license, said, date, answers, strict, why)
+
+
+def _is_day(text: str) -> bool:
+    """Whether a text is a day of the calendar, as YYYY-MM-DD and in no other form of ISO 8601."""
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def cut(draft: Path, want: Wanted, out: Path | None = None, beside: Path | None = None) -> dict[str, Any]:

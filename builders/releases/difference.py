@@ -121,6 +121,9 @@ def _database(memory: str, scratch: Path | None) -> Iterator[duckdb.DuckDBPyConn
     with tempfile.TemporaryDirectory(prefix=".dsbuild-diff-", dir=scratch) as folder, duckdb.connect() as base:
         try:
             base.execute("SET memory_limit = $1", [memory])
+        except duckdb.Error as error:
+            raise ReleaseError(f"--memory {memory!r}: write a number and a unit, such as 1GB or 500MB") from error
+        try:
             base.execute("SET temp_directory = $1", [folder])
             base.execute("SET preserve_insertion_order = false")
             # It would draw on standard output, where JSON goes.
