@@ -123,7 +123,13 @@ def validate(
             # A key that no line of the file has was said beside it.
             place = "options" if lines and path not in lines else place
             raise RecipeError(f"{place}: {UnknownName('key', str(path[-1]), known)}") from None
-        raise RecipeError(f"{place}: {key}: {problem['msg']} (got {problem.get('input')!r})") from None
+        said = problem["msg"]
+        if problem["type"] in ("model_type", "dict_type", "mapping_type"):
+            inner = _keys_at(model, path)
+            said = "a section of keys is needed" + (f", of {', '.join(inner)}" if inner else "")
+        elif problem["type"] in ("tuple_type", "list_type"):
+            said = "a list is needed, such as [a, b]"
+        raise RecipeError(f"{place}: {key}: {said} (got {problem.get('input')!r})") from None
 
 
 def _line_of(path: Path_, lines: Mapping[Path_, int]) -> int | None:

@@ -29,6 +29,11 @@ def test_a_recipe_and_settings_over_it(tmp_path) -> None:
         (GOOD.replace("  lang: en", "  langs: en"), r"r.yaml:3: no key 'langs'. Did you mean 'lang'"),
         (GOOD + "max_drop: 3\n", r"r.yaml:8: max_drop: .*less than or equal to 1"),
         (GOOD + "only: qrels\n", r"r.yaml:8: only: .*'corpus' or 'queries'"),
+        (GOOD.replace("[hi]", "hi"), r"r.yaml:4: langs: a list is needed, .*got 'hi'"),
+        (
+            GOOD.replace("\n  src: beir:x\n  lang: en", " beir:x"),
+            r"r.yaml:1: source: a section of keys is needed, of .*src.*got 'beir:x'",
+        ),
         ("- a\n", r"r.yaml:1: a recipe is a mapping"),
         ("a: [\n", r"r.yaml:2: not YAML"),
     ],

@@ -206,3 +206,8 @@ def test_fractional_grade_and_damaged_file(tmp_path):
     (tmp_path / "corpus.parquet").write_bytes(b"PAR1")
     with pytest.raises(SourceError, match=r"corpus\.parquet: cannot be read as Parquet"):
         open_source(f"parquet:{tmp_path}", lang="en")
+
+
+def test_a_file_alone_says_how_texts_are_translated(files):
+    with pytest.raises(SourceError, match=r"which file holds the queries\?.*--table documents"):
+        open_source(f"jsonl:{files / 'questions.jsonl'}", lang="en")

@@ -47,7 +47,8 @@ def open_files(opening: Opening) -> FileSource:
     corpus = Path(opening.path).expanduser()
     if "queries" not in opening.options:
         raise SourceError(
-            f"{opening.spec}: which file holds the queries? Name it: --set source.options.queries=FILE (and qrels=FILE)"
+            f"{opening.spec}: which file holds the queries? Name it: --set source.options.queries=FILE (and qrels=FILE); "
+            "a table of texts alone is translated with --table documents"
         )
     numbered = opening.options.get("header") == "no"
     tables: dict[RetrievalTable, tuple[TableFile, ...]] = {
