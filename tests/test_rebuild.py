@@ -167,3 +167,21 @@ def test_a_set_with_a_limit_says_the_same_from_the_store(tmp_path: Path) -> None
     )
     found = again(tmp_path, tmp_path / "out")
     assert (found["exact"], found["different"]) == (True, [])
+
+
+def test_files_beside_the_source_are_named_by_their_settings(tmp_path: Path) -> None:
+    """A recipe holds names alone, so a projected set is made again only where the user says where both files lie."""
+    span = {"id": "1", "start": 0, "end": 4, "label": "PER"}
+    for lang, text in (("en", "Asha lives in a village."), ("de", "Asha lebt in einem Dorf.")):
+        row = {"id": "a", "text": text, "lang": lang, "spans": [span]}
+        (tmp_path / f"{lang}.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    given = ["--store", tmp_path / "store", "--out", tmp_path / "draft"]
+    files = ["--src", f"spans:{tmp_path}/en.jsonl", "--target", f"spans:{tmp_path}/de.jsonl"]
+    code, _, err = cli("project", *files, "--src-lang", "en", "--langs", "de", "--method", "fuzzy", *given)
+    assert code == 0, err
+    code, _, err = cli(
+        "rebuild", tmp_path / "draft", "--store", tmp_path / "store", "--src", f"spans:{tmp_path}/en.jsonl"
+    )
+    assert code == 2
+    assert err.rstrip().endswith("name where it lies now with --set target.de.src=KIND:PATH")
+    assert len(err.splitlines()) == 1

@@ -102,12 +102,28 @@ def _run(
     try:
         build.run_build(made, out, store, executor, workers, reporter)
     except SourceError as error:
-        if src:
+        ways = [] if src or "source" not in recipe else ["--src KIND:PATH"]
+        ways += [f"--set {place}=KIND:PATH" for place in further_files(recipe)]
+        if not ways:
             raise
-        named = recipe["source"]["src"]
-        raise SourceError(
-            f"{error}; the recipe of {folder} says {named}: name where it lies now with --src KIND:PATH"
-        ) from error
+        named = f"the recipe of {folder} says {recipe['source']['src']}: " if not src and "source" in recipe else ""
+        raise SourceError(f"{error}; {named}name where it lies now with {' and '.join(ways)}") from error
+
+
+def further_files(recipe: Mapping[str, Any], at: str = "") -> list[str]:
+    """The settings of a recipe that say where files beside its source lie.
+
+    >>> further_files({"source": {"src": "xquad:en.json"}, "target": {"hi": {"src": "xquad:hi.json"}}})
+    ['target.hi.src']
+    """
+    found = []
+    for key, value in recipe.items():
+        place = f"{at}.{key}" if at else key
+        if isinstance(value, Mapping):
+            found += further_files(value, place)
+        elif key == "src" and place != "source.src" and value:
+            found.append(place)
+    return found
 
 
 def _drafted(manifest: Mapping[str, Any]) -> dict[str, Any]:
