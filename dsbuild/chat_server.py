@@ -286,7 +286,7 @@ class ChatServer:
             except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
                 if isinstance(error, ConnectionRefusedError | socket.gaierror) and attempt == self._retries:
                     raise EngineError(
-                        f"{self._peer.base_url}: no server answers; start one or name it with --set {self._setting}.base_url=…; what was said is kept"
+                        f"{self._peer.base_url}: no server answers; start one or name it with --set {self._setting}.base_url=…; answers are kept"
                     ) from None
                 late = isinstance(error, TimeoutError)
                 said = self._peer.hidden(_line(error))[:_DETAIL_CHARS]

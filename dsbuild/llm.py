@@ -152,7 +152,7 @@ class _Asking:
                 if lost >= _HOPELESS:
                     raise EngineError(
                         f"{self._model.name}: {lost} questions in a row got no answer ({said.detail}); "
-                        "run the same command again when it answers: what was said is kept"
+                        "run the same command again when it answers: answers so far are kept"
                     )
                 readable = settled(call, said)
                 with self._changed:

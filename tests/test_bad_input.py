@@ -190,8 +190,8 @@ def test_a_line_of_two_megabytes_and_an_empty_text_are_legal(tmp_path: Path) -> 
     source = write_set(tmp_path / "set", [*DOCS, ("long", "", long)])
     code, _, err = cli(*translate(tmp_path, source, write_memory(tmp_path / "memory.tsv"), langs="hi"))
     assert code == 0, err
-    assert "1 rows of more than 1,000,000 characters, first 'long'" in err
-    assert "1 rows with neither title nor text, first 'd7'" in err
+    assert "1 row of more than 1,000,000 characters, first 'long'" in err
+    assert "1 row with neither title nor text, first 'd7'" in err
     kept = {row["doc_id"]: row["text"] for row in rows(tmp_path / "out", "hi-corpus/*")}
     assert kept["d7"] == ""
     assert kept["long"].count("।") == long.count(".")

@@ -106,7 +106,7 @@ class LLMEngine:
             lost = lost + 1 if said.problem == "unreachable" else 0
             if lost >= _HOPELESS:
                 raise EngineError(
-                    f"engine llm: {lost} texts in a row got no answer ({said.detail}); run it again when the model answers: what was said is kept"
+                    f"engine llm: {lost} texts in a row got no answer ({said.detail}); run it again when the model answers: answers so far are kept"
                 )
             number, place = places[index]
             outputs[number][place] = output_of(settled(asked.pop(index), said))
@@ -116,7 +116,7 @@ class LLMEngine:
                 yield number, [done[place] for place in range(len(done))]
         if outputs:
             raise EngineError(
-                f"engine llm: the budget is used up ({self.budget.spent.tokens:,} tokens in this run); what was said is kept: run it again to go on"
+                f"engine llm: the budget is used up ({self.budget.spent.tokens:,} tokens in this run); answers so far are kept: run it again to go on"
             )
 
     def close(self) -> None:

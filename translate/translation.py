@@ -253,7 +253,7 @@ class _Climb:
             *_, detail = self.unanswered.values()
             raise EngineError(
                 f"engine {self.engine.name}: {len(self.unanswered):,} of {len(self.own):,} texts got no answer "
-                f"({detail.removeprefix('unreachable: ')}); run the same command again: only they are asked, what was said is kept. "
+                f"({detail.removeprefix('unreachable: ')}); run the same command again: only they are asked, what was translated is kept. "
                 "Or take them as failed: --set unreachable=fail"
             )
 

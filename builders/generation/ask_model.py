@@ -226,7 +226,7 @@ class Tally:
         if unreachable == "stop" and (n := self.problems["unreachable"]):
             raise EngineError(
                 f"{label}: {n:,} of {self.items:,} questions got no answer ({self.last}); run the same command again: "
-                "only they are asked, what was said is kept. Or take them as failed: --set unreachable=fail"
+                "only they are asked, answers so far are kept. Or take them as failed: --set unreachable=fail"
             )
         result.verdicts.extend(self.verdicts)
         result.counts = self.counts

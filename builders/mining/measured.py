@@ -193,7 +193,7 @@ def section(found: Mapping[str, Any]) -> dict[str, Any]:
         "language",
         "false negatives",
         "95 % interval",
-        "",
+        "the share is",
         "filled",
         "median rank",
         *(f"rank by {name}" for name in names),
@@ -201,7 +201,7 @@ def section(found: Mapping[str, Any]) -> dict[str, Any]:
     columns += ["queries", "draws"]
     rows = []
     for lang, one in found["languages"].items():
-        said = "" if one["identifiable"] else "not identifiable"
+        said = "identifiable" if one["identifiable"] else "not identifiable"
         share = "" if one["fn"] is None else f"{one['fn']:.1%}"
         fill = "" if one["fill"] is None else f"{one['fill']:.1%}"
         hard = [_rank(one["median_ranks"].get(name)) for name in names]

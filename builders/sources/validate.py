@@ -173,13 +173,13 @@ def _row_warnings(connection: DuckDBPyConnection, table: RetrievalTable) -> list
     what = "neither title nor text" if table == "corpus" else "no text"
     rules = {
         "empty": (f"regexp_full_match({text}, '\\s*')", f"with {what}"),
-        "mojibake": (f"regexp_matches({text}, '{_MOJIBAKE}')", "that look wrongly decoded (mojibake)"),
+        "mojibake": (f"regexp_matches({text}, '{_MOJIBAKE}')", "with wrongly decoded text (mojibake)"),
         "long": (f"length({text}) > {LONG_CHARS}", f"of more than {LONG_CHARS:,} characters"),
     }
     fields = [f"count(*) FILTER ({test}), arg_min({column}, n) FILTER ({test})" for test, _ in rules.values()]
     found = connection.execute(f"SELECT {', '.join(fields)} FROM {table}").fetchone() or ()
     return [
-        Warned(table, rule, count, first, f"{count} rows {said}, first {first!r}")
+        Warned(table, rule, count, first, f"{count} {'row' if count == 1 else 'rows'} {said}, first {first!r}")
         for (rule, (_, said)), count, first in zip(rules.items(), found[::2], found[1::2], strict=True)
         if count
     ]
@@ -205,14 +205,14 @@ def _judgements(connection: DuckDBPyConnection) -> list[Warned]:
         )
     warned: list[Warned] = []
     if row := connection.execute(first.format("low = high")).fetchone():
-        text = f"{row[0]} pairs are judged more than once with one grade, first query {row[1]!r}"
+        text = f"pairs that are judged more than once with one grade: {row[0]}, first query {row[1]!r}"
         warned.append(Warned("qrels", "repeated", row[0], row[1], text))
     row = connection.execute(
         "SELECT count(*), arg_min(query_id, n) FROM queries ANTI JOIN qrels USING (query_id)"
     ).fetchone()
     if row and row[0]:
         warned.append(
-            Warned("queries", "unjudged", row[0], row[1], f"{row[0]} queries have no qrels, first {row[1]!r}")
+            Warned("queries", "unjudged", row[0], row[1], f"queries without qrels: {row[0]}, first {row[1]!r}")
         )
     return warned
 
