@@ -68,7 +68,7 @@ class Release:
         return tuple(sorted(found, key=lambda lang: (lang != source, lang)))
 
     def tables(self, lang: str) -> tuple[str, ...]:
-        """The tables of a language: corpus, queries, qrels, documents or pairs."""
+        """The tables of a language, such as corpus, queries and qrels, negatives, documents, pairs or labelled."""
         found = tuple(one["table"] for _, one in sorted(self.manifest["configs"].items()) if one["lang"] == lang)
         if not found:
             raise UnknownName("language in this release", lang, self.languages)
@@ -203,7 +203,7 @@ class Table:
         start = 0
         for rows in self.stream(columns):
             for name in columns:
-                if not pa.types.is_string(rows[name].type):
+                if not (pa.types.is_string(rows[name].type) or pa.types.is_large_string(rows[name].type)):
                     raise RecipeError(f"group_by_length: {name} is {rows[name].type}, not text")
                 found[start : start + rows.num_rows] += pc.fill_null(pc.binary_length(rows[name]), 0).to_numpy()
             start += rows.num_rows
