@@ -213,7 +213,7 @@ def evaluate_projection(
     from dsbuild.builders.projection import judged_spans
 
     if match not in ("auto", "id", "place"):
-        raise RecipeError(f"--match {match}: say id or place")
+        raise RecipeError(f"--match {match}: say auto, id or place")
     options = {name: value for name, _, value in (one.partition("=") for one in option or ())}
     found = judged_spans.judge_projection(gold, pred, match=match, options=options, plot=plot)  # type: ignore[arg-type]
     tell(found["notes"])

@@ -71,6 +71,19 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise disk_error(path, error) from error
 
 
+def check_place(path: Path) -> None:
+    """`StoreError` where a file `path` cannot be made: for commands that work long before they write. Its folder is made."""
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder; name a file")
+    trial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     write_atomically(path, lambda temporary: _put(temporary, text))

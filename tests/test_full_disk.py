@@ -109,3 +109,18 @@ def test_standard_output_that_is_full(kind: str) -> None:
         2,
         "dsbuild: standard output: disk full; free some space and run the same command again\n",
     )
+
+
+@pytest.mark.parametrize("command", ["retrieval", "negatives"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    place = tmp_path / "file" / "found.json"
+    source = f"beir:{write_set(tmp_path / 'set')}"
+    given = {
+        "retrieval": [source, "--out", place],
+        "negatives": ["--src", source, "--rule", "naive", "--judge-budget", 10, "--judge-out", place],
+    }[command]
+    code, _, err = cli("evaluate", command, *given, "--lang", "en", "--retriever", "bm25", "--store", tmp_path / "s")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "a file stands where a folder is needed" in err
+    assert not list((tmp_path / "s").rglob("*.parquet"))

@@ -154,8 +154,8 @@ def evaluate(
     chosen = executors.make(executor, workers)
     made = prepare(recipe, store)
     target = out or _beside(recipe)
-    if target is not None and target.is_dir():
-        raise RecipeError(f"{target}: a folder; --out names the file to write")
+    if target is not None:
+        files.check_place(target)
     title = f"{name_of(recipe.source.src)}-evaluated"
     progress = run.run(made.nodes, Store(store), title, chosen, reporter)
     found = summary(made, progress)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from dsbuild import executors, parquet, run
+from dsbuild import executors, files, parquet, run
 from dsbuild.builders.mining.calibrated_rule import Calibrated
 from dsbuild.builders.mining.choose_negatives import Blocks, median_rank
 from dsbuild.builders.mining.false_negatives import ENOUGH, shares
@@ -266,6 +266,8 @@ def run_measure(
     langs = [lang for lang in mining.langs if lang not in mining.mapped]
     nodes, wanted = list(mining.nodes), [f"measure.{lang}" for lang in langs]
     if sampling:
+        if sampling.out:
+            files.check_place(sampling.out)
         nodes += sample_nodes(mining, sampling.budget)
         wanted += [f"sample.{lang}" for lang in langs]
     nodes = needed(nodes, wanted)
