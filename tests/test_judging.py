@@ -13,6 +13,8 @@ import pytest
 
 from dsbuild.builders.evaluation.judgements import kappa as kappa_of_pairs
 from dsbuild.builders.judging.judge_agreement import agreement, kappa
+from dsbuild.builders.judging.judge_pairs import prompt_of
+from dsbuild.errors import DsbuildError
 from dsbuild.llm import close_models
 from tests.scripted_chat import ScriptedChat
 from tests.small_set import cli, digests, rows
@@ -484,6 +486,54 @@ def test_what_cannot_be_meant_is_one_line(tmp_path: Path, more: tuple[str, ...],
     assert code == 2
     assert words in err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+GRADE = "schema: {{type: object, properties: {{grade: {}}}, required: [{}]}}"
+BETTER = "schema: {{type: object, properties: {{better: {}}}, required: [better]}}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "schema", "words"),
+    [
+        ("graded", GRADE.format("{type: integer, enum: [0, 1, 2, 3, 4]}", "grade"), "one of 0, 1, 2, 3"),
+        ("graded", GRADE.format("{type: integer, minimum: 0}", "grade"), "one of 0, 1, 2, 3"),
+        ("graded", GRADE.format("{type: string}", "grade"), "type: integer of grade"),
+        ("graded", GRADE.format("{type: integer, enum: [0, 3]}", ""), "requires grade"),
+        ("graded", "", "requires grade"),
+        ("pairwise", BETTER.format("{type: string, enum: [A, B]}"), "one of first, second, neither"),
+        ("likelihood", BETTER.format("{type: string}"), "no schema"),
+    ],
+)
+def test_a_prompt_whose_answers_nobody_could_read_is_told_before_work(
+    tmp_path: Path, mode: str, schema: str, words: str
+) -> None:
+    prompt = tmp_path / "own.prompt.md"
+    prompt.write_text(f"---\nversion: 1\n{schema}\n---\nJudge it.\n", "utf-8")
+    with pytest.raises(DsbuildError) as caught:
+        prompt_of(mode, str(prompt))
+    assert words in str(caught.value)
+
+
+def test_a_prompt_of_ones_own_judges(tmp_path: Path) -> None:
+    prompt = tmp_path / "own.prompt.md"
+    prompt.write_text(
+        f"---\nversion: 1\n{GRADE.format('{type: integer, enum: [0, 3]}', 'grade')}\n---\nGrade it, {{lang_name}} in {{script}}.\n",
+        "utf-8",
+    )
+    source = write(tmp_path / "set")
+    asked = []
+
+    def answer(data: dict[str, Any], body: Mapping[str, Any]) -> Any:
+        if "passage" not in data:
+            return "Good morning."
+        asked.append(body["messages"][0]["content"])
+        return {"grade": 3}
+
+    with ScriptedChat(answer) as chat:
+        code, said, err = judge(tmp_path, f"beir:{source}", chat.url, "--set", f"prompt_file={prompt}")
+    assert code == 0, err
+    assert set(asked) == {"Grade it, English in Latn."}
+    assert said["languages"]["en"]["grades"][:3] == [0, 0, 0]
 
 
 def test_no_candidates_no_model_and_no_pair_are_told(tmp_path: Path) -> None:

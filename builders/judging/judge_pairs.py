@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsbuild import languages, prompts
+from dsbuild import prompts
 from dsbuild.budget import Budget
 from dsbuild.builders.generation.ask_model import Bounds, ModelChoice, Tally, Unreachable, answered, asked_within
 from dsbuild.builders.generation.generation import drawn
-from dsbuild.builders.generation.queries import own_prompt
+from dsbuild.builders.generation.queries import language_slots, prompt_like
 from dsbuild.builders.judging.choose_pairs import PAIRS_TO_JUDGE
 from dsbuild.builders.retrieval.rerank import texts_of
 from dsbuild.builders.retrieval.retriever import one
@@ -52,15 +52,18 @@ JUDGED_PAIRS = pa.schema(
 
 
 def prompt_of(mode: str, file: str = "") -> Prompt:
-    """The prompt of a mode, or a user's own; `RecipeError` for one whose answers are of another kind."""
+    """The prompt of a mode, or a user's own; `RecipeError` for one whose answers cannot be read like those of the mode's."""
+    shipped = prompts.load("dsbuild.builders.judging", f"judge_{mode}")
     if not file:
-        return prompts.load("dsbuild.builders.judging", f"judge_{mode}")
-    made = own_prompt(file)
-    wanted = _FIELDS.get(mode)
-    if wanted and wanted not in ((made.schema or {}).get("properties") or {}):
-        raise RecipeError(f"{file}: answers of the mode {mode} have {wanted!r}; name it in the prompt's schema")
-    if not wanted and made.schema is not None:
-        raise RecipeError(f"{file}: nothing is answered in the mode {mode}; leave the schema out of the prompt")
+        return shipped
+    made = prompt_like(file, shipped)
+    if wanted := _FIELDS.get(mode):
+        known = (shipped.schema or {})["properties"][wanted]["enum"]
+        own = (made.schema or {})["properties"][wanted].get("enum")
+        if not own or not all(value in known for value in own):
+            raise RecipeError(
+                f"{file}: {wanted!r} is one of {', '.join(map(str, known))} in the mode {mode}; say so with an enum in the prompt's schema"
+            )
     return made
 
 
@@ -85,8 +88,7 @@ class Question:
 
     def call(self, data: Mapping[str, str], *key: str, continuation: str | None = None) -> Call:
         """The question about `data`, which is untrusted; key: the ids that it is about."""
-        slots = {"lang": self.lang, "lang_name": languages.get(self.lang).name}
-        messages = self.prompt.messages(slots, data)
+        messages = self.prompt.messages(language_slots(self.lang), data)
         if continuation is not None:
             return Call(messages, continuation=continuation)
         return Call(messages, self._drawn, self._seed(*key), self.prompt.schema)
