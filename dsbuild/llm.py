@@ -79,6 +79,29 @@ def ask_all(model: LanguageModel, calls: Iterable[Call], answers: AnswerStore, b
         asking.stop()
 
 
+def all_answered(what: str, said: Iterable[Said]) -> Iterator[Said]:
+    """The same answers, and `EngineError` after the last one where questions reached no model: the next run asks only those again.
+
+    what: who asked, as the message names it.
+    """
+    n, lost, last = 0, 0, ""
+    for one in said:
+        n += 1
+        if one.problem == "unreachable":
+            lost, last = lost + 1, one.detail
+        yield one
+    if lost:
+        raise EngineError(no_answer(what, lost, n, last))
+
+
+def no_answer(what: str, lost: int, asked: int, detail: str) -> str:
+    """The line for questions that reached no model, and that another run may ask again."""
+    return (
+        f"{what}: {lost:,} of {asked:,} questions got no answer ({detail}); run the same command again: "
+        "only they are asked, answers so far are kept"
+    )
+
+
 class _Asking:
     """One round of questions: a thread draws the calls, one keeps the answers, the caller takes them."""
 

@@ -39,6 +39,13 @@ LOST = {
 }  # fmt: skip
 
 
+def test_control_characters_are_a_matter_of_form(tmp_path: Path) -> None:
+    queries = (("bell", "p1", "when did the eastern wall\x07 of Port Liss harbour break"), QUERIES[0])
+    (bell, good) = came_out(*ran(Given(queries, PASSAGES), tmp_path, {"round_trip": False}))
+    assert (bell["lost_at"], bell["form_controls"]) == ("form", 1)
+    assert good["fate"] == "kept"
+
+
 def test_each_step_loses_what_it_is_for(tmp_path: Path) -> None:
     part, progress = ran(Given(QUERIES, PASSAGES, height=5), tmp_path, {"round_trip": {"k": 1}})
     rows = came_out(part, progress)

@@ -13,7 +13,7 @@ import pytest
 from dsbuild import parquet
 from dsbuild.builders.funnel.judge import agreement, read_gold
 from dsbuild.builders.funnel.plan import FunnelSection, plan_funnel
-from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.errors import EngineError, RecipeError, SourceError, UnknownName
 from tests.generated_rows import Given, Query, ran, released
 from tests.small_set import cli
 from tests.test_funnel import PASSAGES, QUERIES
@@ -27,6 +27,7 @@ class Judge:
     def __enter__(self) -> Judge:
         self.asked: list[dict[str, Any]] = []
         self.wrong: str | None = None
+        self.silent = 0  # so many questions get no answer
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,6 +36,10 @@ class Judge:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if outer.silent and body["messages"][-1]["content"].startswith("{"):
+                    outer.silent -= 1
+                    self.send_error(500)
+                    return
                 content = "Good morning."
                 if body["messages"][-1]["content"].startswith("{"):
                     said = json.loads(body["messages"][-1]["content"])
@@ -114,6 +119,16 @@ def test_an_answer_that_is_none_is_no_verdict(tmp_path: Path) -> None:
     assert {row["good"] for row in rows} == {None}
     assert facts["without_verdict"] == 4
     assert facts["kappa"] is None
+
+
+def test_a_question_that_nobody_answered_is_no_verdict(tmp_path: Path) -> None:
+    with Judge() as server:
+        server.silent = 2
+        with pytest.raises(EngineError, match=r"funnel.judge.\w+: [1-4] of 4 questions got no answer"):
+            judged(server, tmp_path, n=4)
+        rows, facts = judged(server, tmp_path, n=4)
+    assert None not in {row["good"] for row in rows}
+    assert len(server.asked) == facts["asked"] == 4
 
 
 def test_people_are_compared_with_both(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_scores_of_a_text_are_those_of_any_place(tmp_path: Path) -> None:
         scored = [name for name in row if re.match(r"(form|length|language|leaked)_", name)]
         for end in ("_b", "_positive", "_negative"):
             plain = [name for name in scored if f"{name}{end}" in row]
-            assert len(plain) == 15
+            assert len(plain) == 16
             assert all(row[name] == row[f"{name}{end}"] for name in plain)
 
 

@@ -27,6 +27,7 @@ class Judge:
     def __enter__(self) -> Judge:
         self.asked: list[dict[str, Any]] = []
         self.wrong: str | None = None
+        self.silent = 0  # so many questions get no answer
         docs, queries, _ = made()
         about = {row["text"]: int(doc) % TOPICS for doc, row in docs.items()}
         asking = {text: int(query) for query, text in queries.items()}
@@ -38,6 +39,10 @@ class Judge:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if outer.silent and body["messages"][1]["content"].startswith("{"):
+                    outer.silent -= 1
+                    self.send_error(500)
+                    return
                 content = "Good morning."
                 if body["messages"][1]["content"].startswith("{"):
                     said = json.loads(body["messages"][1]["content"])
@@ -129,6 +134,21 @@ def test_what_is_no_grade_drops_and_is_told(base: Path, tmp_path: Path) -> None:
     assert any("without an answer" in note for note in found["notes"])
     taken = {(query, row["doc_id"]) for query, some in negatives(tmp_path / "out").items() for row in some}
     assert not taken & {(row["query_id"], row["doc_id"]) for row in rows(tmp_path / "out", "judged/en-*")}
+
+
+def test_a_question_that_nobody_answered_is_no_verdict(base: Path, tmp_path: Path) -> None:
+    with Judge() as server:
+        server.silent = 3
+        with pytest.raises(
+            EngineError, match=r"judge.en: \d+ of \d+ questions got no answer .*run the same command again"
+        ):
+            judged(tmp_path, base / "set", server, "judge.retries=0", negatives=2)
+        before = len(server.asked)
+        server.silent = 0
+        found = judged(tmp_path, base / "set", server, "judge.retries=0", negatives=2)
+    said = found["languages"]["en"]["judged"]
+    assert said["problems"] == 0
+    assert 0 < before < len(server.asked) == said["asked"], "what was answered is not asked again"
 
 
 def test_answers_are_recorded_once(base: Path, tmp_path: Path) -> None:

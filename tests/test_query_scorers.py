@@ -104,6 +104,20 @@ def test_frames(text: str, framed: bool) -> None:
     assert one(QueryForm(), text, "en")["form_framed"] is framed
 
 
+@pytest.mark.parametrize(
+    ("text", "controls"),
+    [
+        ("who\x07 wrote\x00 it", 2),
+        ("who wrote\x9d it\ufffd", 2),
+        ("who\twrote\r\nit\x85", 0),
+        ("क्‍या है?", 0),
+        ("متى\u200f كتب", 0),
+    ],
+)
+def test_control_characters(text: str, controls: int) -> None:
+    assert one(QueryForm(), text, "en")["form_controls"] == controls
+
+
 def test_words_and_lines() -> None:
     assert one(QueryForm(), "two words\n\n", "en")["form_lines"] == 1
     assert one(QueryForm(), "a\nb", "en")["form_lines"] == 2

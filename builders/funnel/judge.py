@@ -21,7 +21,7 @@ from dsbuild.errors import RecipeError, SourceError
 from dsbuild.filters.copied_span import passages_of
 from dsbuild.filters.decide_funnel import here
 from dsbuild.language_model import Call, LanguageModel, Said, Sampling
-from dsbuild.llm import ask_all, open_model
+from dsbuild.llm import all_answered, ask_all, open_model
 from dsbuild.prompts import Prompt
 from dsbuild.shares import wilson
 from dsbuild.stage import Counts, Result, Shard, Workspace
@@ -107,7 +107,8 @@ class JudgeSample:
                 for row, at in zip(chosen, place.tolist(), strict=True)
             ]
             with AnswerStore(work.store, model.fingerprint()) as answers:
-                for row, said in zip(chosen, ask_all(model, iter(calls), answers, Budget()), strict=True):
+                said_of = all_answered(f"funnel.judge.{self.lang}", ask_all(model, iter(calls), answers, Budget()))
+                for row, said in zip(chosen, said_of, strict=True):
                     good, why = _read(said)
                     found.append(
                         {

@@ -16,7 +16,7 @@ from dsbuild.budget import Budget, Spent
 from dsbuild.builders.generation.generation import GENERATED, Item, Task, drawn, generated_id, open_task
 from dsbuild.errors import EngineError
 from dsbuild.language_model import Call, LanguageModel, Said, Sampling
-from dsbuild.llm import ask_all, open_model
+from dsbuild.llm import ask_all, no_answer, open_model
 from dsbuild.stage import Counts, Result, Shard, Workspace, digest, verdict
 
 SHARD_ROWS = 8_192
@@ -225,8 +225,7 @@ class Tally:
         self._close()
         if unreachable == "stop" and (n := self.problems["unreachable"]):
             raise EngineError(
-                f"{label}: {n:,} of {self.items:,} questions got no answer ({self.last}); run the same command again: "
-                "only they are asked, answers so far are kept. Or take them as failed: --set unreachable=fail"
+                f"{no_answer(label, n, self.items, self.last)}. Or take them as failed: --set unreachable=fail"
             )
         result.verdicts.extend(self.verdicts)
         result.counts = self.counts

@@ -25,7 +25,7 @@ from dsbuild.builders.retrieval.evidence import hashed
 from dsbuild.builders.retrieval.rerank import texts_of
 from dsbuild.errors import RecipeError
 from dsbuild.language_model import Call, LanguageModel, Said, Sampling
-from dsbuild.llm import ask_all, open_model
+from dsbuild.llm import all_answered, ask_all, open_model
 from dsbuild.prompts import Prompt
 from dsbuild.recipe import OpenSection
 from dsbuild.stage import Counts, Result, Shard, Workspace
@@ -192,7 +192,7 @@ class JudgeBand:
         model = judge.opened()
         calls = (judge.call(asked[row].as_py(), relevant[row].as_py(), texts[row].as_py()) for row in range(len(asked)))
         with AnswerStore(work.store, model.fingerprint()) as answers:
-            for said in ask_all(model, calls, answers, Budget()):
+            for said in all_answered(f"judge.{self.lang}", ask_all(model, calls, answers, Budget())):
                 yield grade_of(said)
 
 
