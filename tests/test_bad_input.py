@@ -119,6 +119,10 @@ def test_options(finished: Path, refused, other, more: tuple[str, str], said: st
 def test_a_source_whose_language_is_not_known(finished: Path, refused, other) -> None:
     arguments = other(finished / "set")
     del arguments[(place := arguments.index("--src-lang")) : place + 2]
+    (finished / "numbers").mkdir()
+    (finished / "numbers" / "corpus.jsonl").write_text('{"_id": "d1", "text": "12 345"}\n', "utf-8")
+    (finished / "numbers" / "queries.jsonl").write_text('{"_id": "q1", "text": "12"}\n', "utf-8")
+    arguments[arguments.index("--src") + 1] = f"beir:{finished / 'numbers'}"
     assert "its language is not known" in refused(*arguments)
 
 

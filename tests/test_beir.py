@@ -58,7 +58,16 @@ def test_batches_are_exact(folder):
     assert [batch.num_rows for batch in source.read("corpus", batch_rows=2)] == [2, 1]
 
 
-def test_language_is_never_assumed(folder):
+def test_language_is_told_from_the_passages_or_asked_for(folder):
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text(
+        '{"_id": "d1", "text": "A glacier is a large body of ice that moves slowly down a valley."}\n', "utf-8"
+    )
+    source = open_source(f"beir:{folder}")
+    assert source.facts().lang == "en"
+    assert "identified as en (100% " in source.notes()[0]
+    assert open_source(f"beir:{folder}", lang="en").notes() == []
+    corpus.write_text('{"_id": "d1", "text": "12 345"}\n', "utf-8")
     with pytest.raises(SourceError, match="--src-lang en"):
         open_source(f"beir:{folder}")
     (folder / "README.md").write_text("---\nlanguage:\n- de\nlicense: mit\n---\n", "utf-8")

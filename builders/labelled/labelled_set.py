@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import islice
 from pathlib import Path
 
 from dsbuild.builders.labelled.formats import UNKNOWN_LANG, LabelledSource
 from dsbuild.builders.labelled.splits import files_of, open_split_set
 from dsbuild.builders.sections import SourceSection
+from dsbuild.builders.sources import text_language
 from dsbuild.builders.sources.source import SourceFile
 from dsbuild.digests import file_sha256
 from dsbuild.errors import RecipeError
-
-# So many texts are looked at, joined to pieces of this many characters: what single sentences leave open a page does not.
-_MAX_TEXTS, _PIECE_CHARS = 400, 800
-_MIN_SHARE = 0.7
 
 
 def open_section(section: SourceSection) -> LabelledSource:
@@ -48,17 +43,4 @@ def stated_language(source: LabelledSource) -> str:
 
 def identified(source: LabelledSource) -> tuple[str, float]:
     """The language that at least 70 % of the first texts seem to be in, and that share by characters; "" where none is."""
-    from dsbuild import languages
-    from dsbuild.filters.language import LanguageId
-
-    pieces = [""]
-    for item in islice(source.targets(), _MAX_TEXTS):
-        pieces[-1] += item.text + "\n"
-        if len(pieces[-1]) >= _PIECE_CHARS:
-            pieces.append("")
-    votes: Counter[str] = Counter()
-    for piece, found in zip(pieces, LanguageId().identify(pieces), strict=True):
-        votes[found.label] += len(piece)
-    label, number = votes.most_common(1)[0]
-    share = number / votes.total() if votes.total() else 0.0
-    return (label, share) if label in languages.codes() and share >= _MIN_SHARE else ("", share)
+    return text_language.identified(item.text for item in source.targets())

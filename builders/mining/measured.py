@@ -15,6 +15,7 @@ from dsbuild import executors, files, parquet, run
 from dsbuild.builders.mining.calibrated_rule import Calibrated
 from dsbuild.builders.mining.choose_negatives import Blocks, median_rank
 from dsbuild.builders.mining.false_negatives import ENOUGH, shares
+from dsbuild.builders.parts import source_notes
 from dsbuild.builders.retrieval.evidence import FindEvidence
 from dsbuild.builders.retrieval.retriever import names_in, open_retrievers, split_spec
 from dsbuild.graph import Input, Node, Progress
@@ -276,4 +277,4 @@ def run_measure(
     if sampling:
         samples = {lang: parquet.read(progress.shards(Input(f"sample.{lang}"))[0].path) for lang in langs}
         found["judged"] = sampling.settle(samples)
-    return {**found, "notes": notes_of(found)}
+    return {**found, "notes": [*source_notes(progress), *notes_of(found)]}

@@ -10,8 +10,9 @@ from dsbuild.builders.sources.lines import bare_name, suffixes
 from dsbuild.builders.sources.qrels import qrels_file
 from dsbuild.builders.sources.readme import readme_facts
 from dsbuild.builders.sources.rows import TableFile
-from dsbuild.builders.sources.source import Opening, stated_lang
+from dsbuild.builders.sources.source import Opening
 from dsbuild.builders.sources.tabular import table_file
+from dsbuild.builders.sources.text_language import settled
 
 _JSON = (".jsonl", ".ndjson", ".json")
 _QRELS = (".tsv", ".txt", ".qrels", ".trec")
@@ -20,14 +21,14 @@ _QRELS = (".tsv", ".txt", ".qrels", ".trec")
 def open_beir(opening: Opening) -> FileSource:
     """Open beir:DIR; files may be compressed, and qrels may lack the header line or have TREC's four columns.
 
-    The language is the user's, else the one that the folder's README.md names.
+    The language is the user's, else the one that the folder's README.md names, else the one that its passages seem to be in.
     """
     opening.only_options()
     opening.no_columns()
     folder = opening.folder()
     readme = readme_facts(folder)
-    about = About(folder.resolve().name, stated_lang(opening.spec, opening.lang, readme.lang), readme.license)
-    return FileSource(opening, about, beir_layout(folder))
+    lang, layout = settled(opening, beir_layout(folder), readme.lang)
+    return FileSource(opening, About(folder.resolve().name, lang, readme.license), layout)
 
 
 def beir_layout(folder: Path, columns: Mapping[str, str] | None = None) -> Layout:

@@ -49,6 +49,9 @@ class ReadSource:
         """The stage for an open source. Options that name files count by the digests of these files."""
         files = tuple(f"{file.name} {file.size_bytes} {file.sha256}" for file in facts.files)
         paths = {key: value for key, value in options.items() if "/" not in value}
+        # A language that was told from the texts is noted, so such a unit is another one than with the language said.
+        if told := [said for said in source.notes() if said.startswith("identified as")]:
+            paths["language"] = told[0]
         return cls(source.kind, facts.lang, facts.name, files, facts.revision, dict(columns), paths, source)
 
     def run(self, inputs: Mapping[str, Any], work: Workspace) -> Result:

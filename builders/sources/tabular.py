@@ -13,7 +13,8 @@ from dsbuild.builders.sources.lines import bare_name, first_line, suffixes
 from dsbuild.builders.sources.qrels import qrels_file
 from dsbuild.builders.sources.readme import readme_facts
 from dsbuild.builders.sources.rows import Format, TableFile, parquet_columns
-from dsbuild.builders.sources.source import Opening, stated_lang
+from dsbuild.builders.sources.source import Opening
+from dsbuild.builders.sources.text_language import settled
 from dsbuild.errors import SourceError
 from dsbuild.tables import RetrievalTable
 
@@ -71,7 +72,8 @@ def open_files(opening: Opening) -> FileSource:
         tables.get("qrels", ()),
         opening.options.get("split", "train"),
     )
-    return FileSource(opening, About(bare_name(corpus), stated_lang(opening.spec, opening.lang)), layout)
+    lang, layout = settled(opening, layout)
+    return FileSource(opening, About(bare_name(corpus), lang), layout)
 
 
 def open_parquet(opening: Opening) -> FileSource:
@@ -91,8 +93,10 @@ def open_parquet(opening: Opening) -> FileSource:
             raise SourceError(f"{opening.spec}: no {lang}-corpus in it; it holds {', '.join(langs)}")
         prefix = f"{lang}-"
     else:
-        lang = stated_lang(opening.spec, opening.lang, readme.lang)
+        lang = ""
     layout = parquet_layout(folder, prefix, opening.columns, opening.options.get("split", "train"))
+    if not lang:
+        lang, layout = settled(opening, layout, readme.lang)
     return FileSource(opening, About(folder.resolve().name, lang, readme.license), layout)
 
 
