@@ -84,7 +84,13 @@ class FileSource:
         self.judged = not self.opening.without_qrels
         for table in ("corpus", "queries"):
             if not self.layout.files(table):
-                raise SourceError(f"{self.spec}: no {table} found in {self.layout.root}")
+                alone = self.layout.corpus[0].path if table == "queries" else None
+                hint = (
+                    f"; to generate from passages alone or to filter them, name their file: --src {alone}"
+                    if alone
+                    else ""
+                )
+                raise SourceError(f"{self.spec}: no {table} found in {self.layout.root}{hint}")
         if self.judged and not self.layout.qrels:
             raise SourceError(no_qrels(self.spec, str(self.layout.root)))
         files = self.layout.qrels if self.judged else ()
