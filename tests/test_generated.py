@@ -320,8 +320,11 @@ def test_a_release_of_nothing_is_not_written_and_one_whose_rows_are_all_lost_is(
 
 def test_passages_whose_language_nobody_said(tmp_path: Path) -> None:
     source = write(tmp_path / "set", 4)
+    numbers = [" ".join(str(at * one) for at in range(1, 60)) for one in (7919, 6007, 4001, 3001)]
+    passages = [{"_id": f"d{at}", "text": text} for at, text in enumerate(numbers)]
+    (source / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in passages), "utf-8")
     place = ("--src", f"beir:{source}", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "s"))
-    with ScriptedChat(good) as chat:
+    with ScriptedChat(lambda data, body: {"query": f"which product is {data.get('passage', '1')[:9]} of"}) as chat:
         code, _, err = cli(
             "generate",
             "queries",
@@ -339,3 +342,11 @@ def test_passages_whose_language_nobody_said(tmp_path: Path) -> None:
     assert err.count("nobody said what language the passages are in (--lang CODE)") == 2
     code, _, err = cli("generate", "queries", *place, "--langs", "en")
     assert (code, "whose language is not known; say it: --lang en" in err) == (2, True)
+
+
+def test_a_language_that_passages_tell_is_noted(tmp_path: Path) -> None:
+    source = write(tmp_path / "set", 4)
+    code, _, err = cli(
+        "generate", "queries", "--src", f"beir:{source}", "--out", tmp_path / "out", "--store", tmp_path / "s"
+    )
+    assert (code, "identified as en (100% " in err) == (0, True), err

@@ -16,7 +16,7 @@ from dsbuild.builders.funnel.sections import funnel_sections
 from dsbuild.builders.generation.generate_recipe import PAIRS, GenerateRecipe
 from dsbuild.builders.generation.generated import Generating
 from dsbuild.builders.generation.generation import open_task
-from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe
+from dsbuild.builders.parts import Rows, language_name, parts_of, public_recipe, source_notes
 from dsbuild.builders.set_draft import Draft, write
 from dsbuild.errors import EngineError
 from dsbuild.filters.query_shapes import Shapes
@@ -53,7 +53,7 @@ def write_generated(folder: Path, generating: Generating, progress: Progress) ->
         lang: sum(record.facts.get("lost_with_keeper", 0) for record in progress.done.get(f"judge.{lang}", ()))
         for lang in languages
     }
-    notes = [*recipe.notes(), *_notes(generating, languages, funnels, lost)]
+    notes = [*source_notes(progress), *recipe.notes(), *_notes(generating, languages, funnels, lost)]
     sections = [_section(findings), *funnel_sections(funnels)]
     parts = list(_parts(generating, progress))
     manifest = write(draft, folder, findings, notes, parts, sections, {"funnel": funnels})
