@@ -60,6 +60,9 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RecipeError(f"{path}:{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        # Characters that YAML has not, and dates that no calendar has.
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}:1: a recipe is a mapping of keys, such as 'source:' and 'langs:'")
     lines: dict[Path_, int] = {}
@@ -93,7 +96,7 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
             raise RecipeError(f"--set {setting}: write it as a.b=value")
         try:
             value = yaml.safe_load(raw) if raw else ""
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise RecipeError(f"--set {setting}: the value is not YAML ({error})") from error
         target = result
         for key in keys[:-1]:

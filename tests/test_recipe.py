@@ -36,6 +36,8 @@ def test_a_recipe_and_settings_over_it(tmp_path) -> None:
         ),
         ("- a\n", r"r.yaml:1: a recipe is a mapping"),
         ("a: [\n", r"r.yaml:2: not YAML"),
+        ("a: x\0\n", r"r.yaml: not YAML"),
+        ("version: 2024-99-99\n", r"r.yaml: not YAML: month must be in 1..12"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_names_file_line_and_key(tmp_path, text, message) -> None:
@@ -45,7 +47,7 @@ def test_what_is_wrong_with_a_recipe_names_file_line_and_key(tmp_path, text, mes
         compose(path, {}, [])
 
 
-@pytest.mark.parametrize("setting", ["a", "=1", "engine.name.x=1", "a..b=1"])
+@pytest.mark.parametrize("setting", ["a", "=1", "engine.name.x=1", "a..b=1", "name=2024-99-99"])
 def test_settings_that_are_none(tmp_path, setting) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(GOOD)
