@@ -19,6 +19,8 @@ def print_pruned(found: Mapping[str, Any]) -> None:
     for lang, one in found["certificate"].items():
         held = one["documents"]
         factors = ["" if held[name] is None else f"{held[name]:.1f}x" for name in ("factor", "unjudged_factor")]
+        if held["unjudged"] and not held["unjudged_kept"]:
+            factors[1] = "none kept"
         taus = [_spread(one[name]) for name in ("tau", "tau_ap", "left_out_tau", "refitted_tau")]
         table.add_row(lang, number(held["whole"]), number(held["kept"]), *factors, *taus)
     console.print(table)

@@ -121,4 +121,4 @@ def test_every_recipe_that_the_pages_show_is_valid(page, tmp_path) -> None:
     for number, block in enumerate(re.findall(r"(?m)^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL)):
         path = tmp_path / f"{number}.yaml"
         path.write_text(block, "utf-8")
-        load_thresholds(compose(path, {}, []).bitext, tgt="hi")
+        assert load_thresholds(compose(path, {}, []).bitext, tgt="hi")

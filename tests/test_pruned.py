@@ -20,6 +20,7 @@ from dsbuild.builders import build
 from dsbuild.builders.pruning import kept_documents, pruned
 from dsbuild.builders.pruning.certificate import said
 from dsbuild.errors import RecipeError, SourceError, UnknownName
+from dsbuild.prune_console import print_pruned
 from tests.small_set import cli, digests, rows, translate, write_memory, write_set
 
 Run = dict[str, list[str]]
@@ -255,6 +256,29 @@ def test_queries_are_sampled_and_take_their_judgements_along(base: Path, tmp_pat
     assert cli("verify", folder)[0] == 0
     prune(base, tmp_path, "prune.queries=4", prune__rule="mmteb", prune__depth=12, seed=9, out="other")
     assert {row["query_id"] for row in rows(tmp_path / "other", "en-queries/*")} != asked
+
+
+@pytest.mark.parametrize(("stayed", "said"), [(0, "none kept"), (4, "5.0x")])
+def test_how_many_unjudged_documents_stayed_is_shown(
+    stayed: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {
+        "whole": 30,
+        "kept": 10 + stayed,
+        "factor": 3.0,
+        "unjudged": 20,
+        "unjudged_kept": stayed,
+        "unjudged_factor": 5.0 if stayed else None,
+    }
+    unknown = {"value": None, "low": None, "high": None}
+    one = {
+        "documents": held,
+        "metric": "ndcg@10",
+        "retrievers": {},
+        **dict.fromkeys(("tau", "tau_ap", "left_out_tau", "refitted_tau"), unknown),
+    }
+    print_pruned({"certificate": {"en": one}, "release": "out"})
+    assert said in capsys.readouterr().out
 
 
 def test_where_everything_is_judged_nothing_can_be_pruned(tmp_path: Path) -> None:

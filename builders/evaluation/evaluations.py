@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dsbuild.errors import ReleaseError
+from dsbuild.builders.evaluation import findings
 
 RETRIEVAL = "retrieval.json"
 _NAMES = {"ndcg": "nDCG", "mrr": "MRR", "recall": "recall"}
@@ -17,8 +16,7 @@ _MOST_ROWS = 200
 
 def beside(folder: Path) -> Path:
     """Where the measurement of a release lies: beside the folder, since a release is not changed."""
-    whole = folder.resolve()
-    return whole.parent / f"{whole.name}-{RETRIEVAL}"
+    return findings.beside(folder, RETRIEVAL)
 
 
 def held(folder: Path, build_key: str) -> dict[str, Any] | None:
@@ -31,15 +29,7 @@ def held(folder: Path, build_key: str) -> dict[str, Any] | None:
 
 def load(path: Path) -> dict[str, Any]:
     """The measurement in a file; `ReleaseError` for a file that is none."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        found = {key: data[key] for key in _KEYS}
-        sections(found)
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(
-            f"{path}: not what dsbuild evaluate retrieval writes ({error}); write it again or move it away"
-        ) from error
+    return findings.load(path, _KEYS, sections, "dsbuild evaluate retrieval")
 
 
 def sections(found: Mapping[str, Any]) -> list[dict[str, Any]]:

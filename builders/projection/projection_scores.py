@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsbuild import files, release
-from dsbuild.errors import ReleaseError
+from dsbuild.builders.evaluation import findings
 
 PROJECTION = "projection.json"
 _KEYS = (
@@ -28,8 +28,7 @@ _KEYS = (
 
 def beside(folder: Path) -> Path:
     """Where the scores of a release lie: beside the folder, since a release is not changed."""
-    whole = folder.resolve()
-    return whole.parent / f"{whole.name}-{PROJECTION}"
+    return findings.beside(folder, PROJECTION)
 
 
 def save(folder: Path, gold: Sequence[str], scores: Mapping[str, Any]) -> Path:
@@ -53,15 +52,7 @@ def held(folder: Path, build_key: str) -> dict[str, Any] | None:
 
 def load(path: Path) -> dict[str, Any]:
     """The scores in a file; `ReleaseError` for a file that is none."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        found = {key: data[key] for key in _KEYS}
-        section_of(found)
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(
-            f"{path}: not what dsbuild evaluate projection writes ({error}); write it again or move it away"
-        ) from error
+    return findings.load(path, _KEYS, section_of, "dsbuild evaluate projection")
 
 
 def section_of(found: Mapping[str, Any]) -> dict[str, Any]:
