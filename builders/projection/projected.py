@@ -26,6 +26,7 @@ from dsbuild.builders.projection.review_sheet import SheetSection
 from dsbuild.builders.sections import ReleaseSection, SourceSection
 from dsbuild.builders.sources.lines import bare_name
 from dsbuild.builders.sources.source import SourceFacts
+from dsbuild.builders.sources.text_language import remark_of
 from dsbuild.builders.translation.translated import HARD, EngineSection
 from dsbuild.builders.translation.translated_tables import TranslatedTable, translated_nodes
 from dsbuild.engine import Terms, TranslationEngine
@@ -206,9 +207,7 @@ def _settled(
 def _identified(spec: str, source: LabelledSource, option: str, notes: list[str]) -> str:
     lang, share = identified(source)
     if lang:
-        notes.append(
-            f"{public_src(spec)}: identified as {lang} ({share:.0%} of the text that was looked at); if that is wrong, say {option}"
-        )
+        notes.append(f"{public_src(spec)}: {remark_of(lang, share, option)}")
     return lang
 
 

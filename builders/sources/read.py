@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsbuild.builders.sources.source import Source, SourceFacts
+from dsbuild.builders.sources.text_language import IDENTIFIED
 from dsbuild.builders.sources.validate import OnMissing, check_tables
 from dsbuild.errors import SourceError
 from dsbuild.stage import Counts, Result, Shard, Shards, Workspace, verdict
@@ -50,7 +51,7 @@ class ReadSource:
         files = tuple(f"{file.name} {file.size_bytes} {file.sha256}" for file in facts.files)
         paths = {key: value for key, value in options.items() if "/" not in value}
         # A language that was told from the texts is noted, so such a unit is another one than with the language said.
-        if told := [said for said in source.notes() if said.startswith("identified as")]:
+        if told := [said for said in source.notes() if said.startswith(IDENTIFIED)]:
             paths["language"] = told[0]
         return cls(source.kind, facts.lang, facts.name, files, facts.revision, dict(columns), paths, source)
 

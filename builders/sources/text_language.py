@@ -15,6 +15,8 @@ from dsbuild.builders.sources.source import Opening, stated_lang
 # So many texts are looked at, joined to pieces of this many characters: what single sentences leave open a page does not.
 _MAX_TEXTS, _PIECE_CHARS = 400, 800
 _MIN_SHARE = 0.7
+# How the remark begins by which a reader knows that nobody said the language.
+IDENTIFIED = "identified as"
 # Of a longer text the beginning tells its language as well.
 _TEXT_CHARS = 4_000
 
@@ -36,6 +38,11 @@ def identified(texts: Iterable[str]) -> tuple[str, float]:
     return (label, share) if label in languages.codes() and share >= _MIN_SHARE else ("", share)
 
 
+def remark_of(lang: str, share: float, option: str) -> str:
+    """What users are told of a language that was identified; option: what they say where it is wrong."""
+    return f"{IDENTIFIED} {lang} ({share:.0%} of the text that was looked at); if that is wrong, say {option}"
+
+
 def settled(opening: Opening, layout: Layout, *known: str | None) -> tuple[str, Layout]:
     """The language that was said, else one of `known`, else the one of the passages, which becomes a remark of the layout.
 
@@ -44,10 +51,7 @@ def settled(opening: Opening, layout: Layout, *known: str | None) -> tuple[str, 
     if opening.lang or any(known):
         return stated_lang(opening.spec, opening.lang, *known), layout
     lang, share = identified(_texts(layout.corpus))
-    remark = (
-        f"identified as {lang} ({share:.0%} of the text that was looked at); if that is wrong, say --lang "
-        "(dsbuild translate: --src-lang)"
-    )
+    remark = remark_of(lang, share, "--lang (dsbuild translate: --src-lang)")
     return stated_lang(opening.spec, lang), replace(layout, remarks=(*layout.remarks, remark))
 
 
